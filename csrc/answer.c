@@ -1,0 +1,253 @@
+/* answer.c - one row -> its flags -> octets.
+ *
+ * Flags are decided in one order, and the order matters: each step sees what those before left.
+ * An untagged line is
+ *
+ *     * LIST (\Noinferiors \Noselect \NonExistent \Subscribed \HasChildren \HasNoChildren \use) "/" name
+ *
+ * with a name printed as an atom if it can be one, else quoted, else as a literal.
+ *
+ * Source: imapd.c list_response, printmyrights; imap_proxy.c print_listresponse; prot.c
+ * prot_printastring; RFC 5258, 5819, 6154, 8440.
+ */
+#include <stdio.h>
+#include <strings.h>
+
+#include "bytes.h"
+#include "entry.h"
+#include "listing.h"
+
+#define QUOTED_MAX 1024
+
+static bool returns(const pxl_listing *listing, uint32_t option)
+{
+    return listing->query->options & option;
+}
+
+/* ---- octets ------------------------------------------------------------------------------------ */
+
+static void put(pxl_listing *listing, const void *text, size_t len)
+{
+    if (!pxl_bytes_add(&listing->out, text, len)) pxl_listing_fail(listing, PXL_E_MEMORY, "out of memory");
+}
+
+static void put_text(pxl_listing *listing, const char *text)
+{
+    put(listing, text, strlen(text));
+}
+
+/* What each octet forbids: bit 0 an atom, bit 1 a quoted string. */
+static unsigned forbids(uint8_t c)
+{
+    if (c & 0x80 || c == '"' || c == '\\' || c == '\r' || c == '\n' || !c) return 3;
+    if (c == '%') return 3;
+    return c < 0x1f || c == 0x7f || c == ' ' || c == '{' || c == '(' || c == ')' || c == '*';
+}
+
+static void put_astring(pxl_listing *listing, const uint8_t *text, size_t len)
+{
+    char head[32];
+    unsigned forbidden = !len || pxl_same(text, len, (const uint8_t *)"NIL", 3);
+
+    for (size_t i = 0; i < len; i++) forbidden |= forbids(text[i]);
+    if (len >= QUOTED_MAX) forbidden |= 3;
+    if (forbidden & 2) {
+        put(listing, head, (size_t)snprintf(head, sizeof head, "{%zu}\r\n", len));
+        put(listing, text, len);
+    } else if (forbidden) {
+        put(listing, "\"", 1);
+        put(listing, text, len);
+        put(listing, "\"", 1);
+    } else {
+        put(listing, text, len);
+    }
+}
+
+/* ---- flags ------------------------------------------------------------------------------------- */
+
+static bool is_inbox(const pxl_answer_row *row)
+{
+    return pxl_same(row->name.data, row->name.len, (const uint8_t *)"INBOX", 5);
+}
+
+/* Rows that folding told nothing about: ask the directory, rights or no rights.  Under altnamespace
+ * INBOX's children are not below it. */
+static void ask_for_children(pxl_listing *listing, const pxl_answer_row *row, uint32_t *attributes)
+{
+    if (*attributes & (PXL_HASCHILDREN | PXL_HASNOCHILDREN)) return;
+    if (!(listing->view->alt && is_inbox(row)) && pxl_listing_has_children(listing, row->key.data, row->key.len))
+        *attributes |= PXL_HASCHILDREN;
+    else
+        *attributes |= PXL_HASNOCHILDREN;
+}
+
+/* A name that cannot be opened is worth a row only for what is below it, or to those who asked. */
+static bool worth_a_row(const pxl_listing *listing, uint32_t attributes)
+{
+    if (!(attributes & (PXL_NONEXISTENT | PXL_NOSELECT)) || listing->query->form == PXL_FORM_EXTENDED) return true;
+    return attributes & (listing->query->form == PXL_FORM_LSUB ? PXL_CHILDINFO : PXL_HASCHILDREN);
+}
+
+static uint32_t settle(const pxl_listing *listing, uint32_t attributes)
+{
+    const int form = listing->query->form;
+
+    if (form == PXL_FORM_LSUB) {
+        /* Here \Noselect means: not subscribed, but something below is. */
+        if (!(attributes & PXL_SUBSCRIBED) && (attributes & PXL_CHILDINFO)) attributes |= PXL_NOSELECT | PXL_HASCHILDREN;
+        attributes &= ~(uint32_t)PXL_SUBSCRIBED;
+    }
+    if (!returns(listing, PXL_SELECT_RECURSIVEMATCH)) attributes &= ~(uint32_t)PXL_CHILDINFO;
+    if (attributes & PXL_NOINFERIORS) attributes &= ~(uint32_t)PXL_HASCHILDREN;
+    if (attributes & PXL_HASCHILDREN) attributes &= ~(uint32_t)PXL_HASNOCHILDREN;
+    if (form == PXL_FORM_EXTENDED) {
+        if (attributes & PXL_NOINFERIORS) attributes &= ~(uint32_t)PXL_HASNOCHILDREN;
+        if (attributes & PXL_NONEXISTENT) attributes &= ~(uint32_t)PXL_NOSELECT;
+    }
+    return attributes;
+}
+
+/* RFC 6154 attributes of the user's own mailboxes, as one string. */
+static pxl_slice special_use(pxl_listing *listing, const pxl_answer_row *row)
+{
+    const bool xlist = listing->query->form == PXL_FORM_XLIST;
+    const pxl_slice owner = listing->view->owner, none = {NULL, 0};
+
+    if (!row->has_subject || !(listing->view->special_use_always || xlist || returns(listing, PXL_RETURN_SPECIAL_USE)))
+        return none;
+    if (!owner.len || !pxl_starts(row->key.data, row->key.len, owner.data, owner.len)) return none;
+    if (row->key.len == owner.len) return xlist ? (pxl_slice){(const uint8_t *)"\\Inbox", 6} : none;
+    if (row->key.data[owner.len] != PXL_SEPARATOR) return none;
+    return pxl_listing_special_use(listing, row->key.data, row->key.len);
+}
+
+/* ---- lines ------------------------------------------------------------------------------------- */
+
+static void put_flags(pxl_listing *listing, uint32_t attributes, pxl_slice use)
+{
+    static const struct {
+        uint32_t attribute;
+        const char *text;
+    } FLAGS[] = {
+        {PXL_NOINFERIORS, "\\Noinferiors"}, {PXL_NOSELECT, "\\Noselect"},       {PXL_NONEXISTENT, "\\NonExistent"},
+        {PXL_SUBSCRIBED, "\\Subscribed"},   {PXL_HASCHILDREN, "\\HasChildren"}, {PXL_HASNOCHILDREN, "\\HasNoChildren"},
+    };
+    const char *space = "";
+
+    for (size_t i = 0; i < sizeof FLAGS / sizeof *FLAGS; i++) {
+        if (!(attributes & FLAGS[i].attribute)) continue;
+        put_text(listing, space);
+        put_text(listing, FLAGS[i].text);
+        space = " ";
+    }
+    if (!use.len) return;
+    put_text(listing, space);
+    put(listing, use.data, use.len);
+}
+
+static void put_list(pxl_listing *listing, const pxl_answer_row *row, uint32_t attributes, pxl_slice use)
+{
+    static const char *const VERBS[] = {"LIST", "XLIST", "LSUB", "LIST"};
+    const char delimiter[] = {')', ' ', '"', (char)listing->view->separator, '"', ' '};
+
+    put_text(listing, "* ");
+    put_text(listing, VERBS[listing->query->form]);
+    put_text(listing, " (");
+    put_flags(listing, attributes, use);
+    put(listing, delimiter, sizeof delimiter);
+    put_astring(listing, row->name.data, row->name.len);
+    if (attributes & PXL_CHILDINFO) put_text(listing, " (CHILDINFO (\"SUBSCRIBED\"))");
+    put_text(listing, "\r\n");
+}
+
+/* Stored rights and what the view has by what it is.  A '!' in a key without domain reads as the
+ * end of one wherever Cyrus goes through the text form, so nobody owns such a mailbox. */
+static uint32_t rights_of(pxl_listing *listing, const pxl_answer_row *row)
+{
+    uint32_t rights = pxl_listing_rights(listing, &row->subject);
+    pxl_name name;
+
+    if (listing->view->admin) return rights | listing->view->admin_rights;
+    pxl_name_parse(listing->view, row->key.data, row->key.len, &name);
+    if (!pxl_name_owned(listing->view, &name)) return rights;
+    if (!name.domain_len && memchr(row->key.data, '!', row->key.len)) return rights;
+    return rights | listing->view->owner_rights;
+}
+
+static void put_myrights(pxl_listing *listing, const pxl_answer_row *row)
+{
+    uint32_t rights = rights_of(listing, row);
+    uint8_t text[32];
+
+    if (!(rights & (PXL_RIGHT_L | PXL_RIGHT_R | PXL_RIGHT_I | PXL_RIGHT_K | PXL_RIGHT_X | PXL_RIGHT_A))) return;
+    put_text(listing, "* MYRIGHTS ");
+    put_astring(listing, row->name.data, row->name.len);
+    put_text(listing, " ");
+    put(listing, text, pxl_rights_print(rights, text));
+    put_text(listing, "\r\n");
+}
+
+/* One of the caller's answers; PXL_ABSENT when it has none. */
+static int ask(pxl_listing *listing, const pxl_answer_row *row,
+               int (*question)(void *, const uint8_t *, size_t, pxl_slice *), pxl_slice *answer)
+{
+    int result = question(listing->handle, row->key.data, row->key.len, answer);
+
+    if (result < 0) pxl_listing_fail(listing, PXL_E_FETCH, "asking for STATUS or METADATA");
+    return result;
+}
+
+static void put_lines(pxl_listing *listing, const pxl_answer_row *row, uint32_t attributes, pxl_slice use,
+                      pxl_slice status)
+{
+    pxl_slice metadata;
+
+    put_list(listing, row, attributes, use);
+    if (!row->has_subject || (attributes & PXL_NOSELECT)) return;
+    if (status.len) {
+        put_text(listing, "* STATUS ");
+        put_astring(listing, row->name.data, row->name.len);
+        put_text(listing, " ");
+        put(listing, status.data, status.len);
+        put_text(listing, "\r\n");
+    }
+    if (returns(listing, PXL_RETURN_MYRIGHTS)) put_myrights(listing, row);
+    if (returns(listing, PXL_RETURN_METADATA)
+        && ask(listing, row, listing->callbacks->metadata, &metadata) == PXL_OK)
+        put(listing, metadata.data, metadata.len);
+}
+
+static void put_item(pxl_listing *listing, const pxl_answer_row *row, uint32_t attributes, pxl_slice use)
+{
+    uint32_t rights = row->has_subject ? rights_of(listing, row) : 0;
+    const uint32_t words[2] = {attributes, rights};
+    uint8_t head[12] = {(uint8_t)row->name.len, (uint8_t)(row->name.len >> 8), (uint8_t)use.len, (uint8_t)(use.len >> 8)};
+
+    for (int i = 0; i < 8; i++) head[4 + i] = (uint8_t)(words[i / 4] >> (8 * (i % 4)));
+    put(listing, head, sizeof head);
+    put(listing, row->name.data, row->name.len);
+    put(listing, use.data, use.len & UINT16_MAX);
+}
+
+void pxl_answer(pxl_listing *listing, pxl_answer_row *row)
+{
+    uint32_t attributes = row->attributes;
+    pxl_slice use, status = {NULL, 0};
+
+    if (listing->failed) return;
+    if (row->has_subject && (row->subject.mbtype & PXL_INTERMEDIATE)) attributes |= PXL_NONEXISTENT;
+    if ((attributes & PXL_NONEXISTENT) && listing->query->form != PXL_FORM_EXTENDED)
+        attributes = (attributes | PXL_NOSELECT) & ~(uint32_t)PXL_NONEXISTENT;
+    if (returns(listing, PXL_RETURN_CHILDREN)) ask_for_children(listing, row, &attributes);
+    if (!worth_a_row(listing, attributes)) return;
+    attributes = settle(listing, attributes);
+    use = special_use(listing, row);
+    if (returns(listing, PXL_SELECT_SPECIAL_USE) && !use.len) return;
+    if (returns(listing, PXL_RETURN_STATUS) && row->has_subject
+        && ask(listing, row, listing->callbacks->status, &status) == PXL_ABSENT)
+        attributes |= PXL_NOSELECT;
+    if (listing->output == PXL_OUTPUT_ITEMS)
+        put_item(listing, row, attributes, use);
+    else
+        put_lines(listing, row, attributes, use, status);
+}

@@ -1,0 +1,115 @@
+/* bytes.h - the only place that loads integers from memory.
+ *
+ * Loads take a checked position: callers ask pxl_has() before they load, with every number that
+ * came from a file on the side of the comparison where it cannot overflow (n > len - off).
+ * Also the varint of the row blocks, and comparing slices in octet order.
+ */
+#ifndef PXL_BYTES_H
+#define PXL_BYTES_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "pxl.h"
+
+/* Do `n` octets lie at `off` of a buffer of `len`?  Safe for any three numbers. */
+static inline bool pxl_has(uint64_t len, uint64_t off, uint64_t n)
+{
+    return off <= len && n <= len - off;
+}
+
+static inline uint16_t pxl_be16(const uint8_t *p)
+{
+    return (uint16_t)((p[0] << 8) | p[1]);
+}
+
+static inline uint32_t pxl_be32(const uint8_t *p)
+{
+    uint32_t v;
+    memcpy(&v, p, sizeof v);
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    v = __builtin_bswap32(v);
+#endif
+    return v;
+}
+
+static inline uint64_t pxl_be64(const uint8_t *p)
+{
+    return ((uint64_t)pxl_be32(p) << 32) | pxl_be32(p + 4);
+}
+
+static inline uint16_t pxl_le16(const uint8_t *p)
+{
+    return (uint16_t)(p[0] | (p[1] << 8));
+}
+
+static inline uint32_t pxl_le32(const uint8_t *p)
+{
+    return (uint32_t)p[0] | ((uint32_t)p[1] << 8) | ((uint32_t)p[2] << 16) | ((uint32_t)p[3] << 24);
+}
+
+static inline uint64_t pxl_le64(const uint8_t *p)
+{
+    return (uint64_t)pxl_le32(p) | ((uint64_t)pxl_le32(p + 4) << 32);
+}
+
+/* LEB128 of at most five octets.  Moves `*p` on and returns true, or leaves it and returns false
+ * when the number does not end before `end` or exceeds 32 bits. */
+static inline bool pxl_varint_get(const uint8_t **p, const uint8_t *end, uint32_t *value)
+{
+    const uint8_t *q = *p;
+    uint64_t v = 0;
+
+    for (unsigned shift = 0; shift < 35; shift += 7) {
+        if (q == end) return false;
+        v |= (uint64_t)(*q & 0x7f) << shift;
+        if (!(*q++ & 0x80)) {
+            if (v > UINT32_MAX) return false;
+            *p = q;
+            *value = (uint32_t)v;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Writes at most five octets at `p`, returns the octet after them. */
+static inline uint8_t *pxl_varint_put(uint8_t *p, uint32_t value)
+{
+    while (value >= 0x80) {
+        *p++ = (uint8_t)(value | 0x80);
+        value >>= 7;
+    }
+    *p++ = (uint8_t)value;
+    return p;
+}
+
+/* Octet order, a prefix before its longer form: what every key in this project is sorted by. */
+static inline int pxl_compare(const uint8_t *a, size_t alen, const uint8_t *b, size_t blen)
+{
+    int order = memcmp(a, b, alen < blen ? alen : blen);
+
+    return order ? order : (alen > blen) - (alen < blen);
+}
+
+static inline bool pxl_same(const uint8_t *a, size_t alen, const uint8_t *b, size_t blen)
+{
+    return alen == blen && !memcmp(a, b, alen);
+}
+
+static inline bool pxl_starts(const uint8_t *a, size_t alen, const uint8_t *b, size_t blen)
+{
+    return alen >= blen && !memcmp(a, b, blen);
+}
+
+/* Leading octets that two strings share. */
+static inline size_t pxl_shared(const uint8_t *a, size_t alen, const uint8_t *b, size_t blen)
+{
+    size_t limit = alen < blen ? alen : blen, n = 0;
+
+    while (n < limit && a[n] == b[n]) n++;
+    return n;
+}
+
+#endif

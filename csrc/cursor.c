@@ -1,0 +1,324 @@
+/* cursor.c - lists of row blocks: walked in order, probed at a key, merged.
+ *
+ * A list's first block usually is the whole list and was handed over with it; whatever lies beyond
+ * is asked for through the caller's fetch.  Seeking forward scans the block at hand.  Seeking
+ * backward starts it again, unless the cursor knows that no row lies between the key sought and
+ * the row it is on, as is nearly always so for a list that has nothing in the stretch of keys that
+ * another list is being walked through.
+ */
+#include <stdlib.h>
+
+#include "bytes.h"
+#include "listing.h"
+
+void pxl_listing_fail(pxl_listing *listing, int code, const char *message)
+{
+    if (listing->failed) return;
+    listing->failed = code;
+    if (code != PXL_E_FETCH || !listing->error->code) pxl_fail(listing->error, code, message, 0, 0, 0);
+}
+
+/* ---- one list ---------------------------------------------------------------------------------- */
+
+static bool decode_numbers(pxl_cursor *cursor)
+{
+    const uint8_t *p = cursor->row.payload.data, *end = p + cursor->row.payload.len;
+
+    cursor->mbtype = cursor->granted = cursor->denied = 0;
+    switch (cursor->role) {
+    case PXL_ROLE_LOOKUP:
+    case PXL_ROLE_QUIET:
+        return pxl_varint_get(&p, end, &cursor->mbtype) && pxl_varint_get(&p, end, &cursor->granted)
+               && (p == end || pxl_varint_get(&p, end, &cursor->denied));
+    case PXL_ROLE_DIRECTORY:
+        return pxl_varint_get(&p, end, &cursor->mbtype);
+    default:
+        return true;
+    }
+}
+
+/* Make `block` the one being walked. */
+static void start_block(pxl_cursor *cursor, pxl_slice block, bool first)
+{
+    pxl_row_start(&cursor->row, block);
+    cursor->at_first = first;
+}
+
+/* A list in flat order keeps 0x01 for each dot, which puts dots where flat sorts them: lowest.
+ * `to` dots for reading, to 0x01 for seeking. */
+static void translate_dots(uint8_t *key, size_t len, uint8_t from, uint8_t to)
+{
+    for (uint8_t *p = key, *end = key + len; p < end && (p = memchr(p, from, (size_t)(end - p))); p++) *p = to;
+}
+
+/* Ask for the block that would hold `key`, or the next one; false when there is none. */
+static bool fetch_block(pxl_listing *listing, pxl_cursor *cursor, const uint8_t *key, size_t len, bool after)
+{
+    pxl_slice block = {NULL, 0};
+    int result;
+
+    if (listing->failed) return false;
+    result = listing->callbacks->fetch(listing->handle, cursor->number, key, len, after, &block);
+    if (result == PXL_OK) start_block(cursor, block, false);
+    if (result < 0) pxl_listing_fail(listing, PXL_E_FETCH, "fetching a block of the index");
+    return result == PXL_OK;
+}
+
+/* To the next row of the block at hand: 1 there, 0 the block is over, -1 damaged. */
+static int next_in_block(pxl_listing *listing, pxl_cursor *cursor)
+{
+    int result = pxl_row_next(&cursor->row);
+
+    if (result == PXL_END) return 0;
+    if (result < 0 || cursor->row.keylen > PXL_NAME_MAX || !decode_numbers(cursor)) {
+        pxl_listing_fail(listing, PXL_E_BLOCK, "damaged row block");
+        return -1;
+    }
+    return 1;
+}
+
+static bool land(pxl_cursor *cursor, bool on_row)
+{
+    cursor->on_row = on_row;
+    return on_row;
+}
+
+bool pxl_cursor_next(pxl_listing *listing, pxl_cursor *cursor)
+{
+    int found;
+
+    cursor->floor_known = false;
+    while (!(found = next_in_block(listing, cursor)))
+        if (!cursor->row.more || !fetch_block(listing, cursor, NULL, 0, true)) return land(cursor, false);
+    return land(cursor, found > 0);
+}
+
+static void remember_floor(pxl_cursor *cursor, const uint8_t *key, size_t len)
+{
+    cursor->floor_known = len <= sizeof cursor->floor;
+    cursor->floor_len = len;
+    if (cursor->floor_known && len) memcpy(cursor->floor, key, len);
+}
+
+/* From the row at hand (or the block's start) on to the first row at or after `key`. */
+static bool scan_forward(pxl_listing *listing, pxl_cursor *cursor, const uint8_t *key, size_t len, bool on_row)
+{
+    bool fetched = false;
+
+    for (;;) {
+        while (!on_row || pxl_compare(cursor->row.key, cursor->row.keylen, key, len) < 0) {
+            int found = next_in_block(listing, cursor);
+            if (found < 0) return land(cursor, false);
+            if (!found) break;
+            on_row = true;
+        }
+        if (on_row && pxl_compare(cursor->row.key, cursor->row.keylen, key, len) >= 0) return land(cursor, true);
+        if (!cursor->row.more) return land(cursor, false);
+        /* The key may lie many blocks on: leap there once, then walk. */
+        if (!fetch_block(listing, cursor, key, len, fetched)) return land(cursor, false);
+        fetched = true;
+        on_row = false;
+    }
+}
+
+static bool in_gap(const pxl_cursor *cursor, const uint8_t *key, size_t len)
+{
+    return cursor->floor_known && pxl_compare(cursor->floor, cursor->floor_len, key, len) <= 0
+           && (!cursor->on_row || pxl_compare(key, len, cursor->row.key, cursor->row.keylen) <= 0);
+}
+
+bool pxl_cursor_seek(pxl_listing *listing, pxl_cursor *cursor, const uint8_t *key, size_t len)
+{
+    uint8_t stored[PXL_KEY_MAX];
+    bool ahead;
+
+    if (cursor->dots && len <= sizeof stored) {
+        memcpy(stored, key, len);
+        translate_dots(stored, len, '.', 1);
+        key = stored;
+    }
+    ahead = cursor->on_row && pxl_compare(cursor->row.key, cursor->row.keylen, key, len) <= 0;
+    if (in_gap(cursor, key, len)) return cursor->on_row;
+    if (!ahead) {
+        if (cursor->first.data && (cursor->at_first || !(cursor->first.data[0] & PXL_BLOCK_MORE)))
+            start_block(cursor, cursor->first, true);
+        else if (!fetch_block(listing, cursor, key, len, false))
+            return land(cursor, false);
+    }
+    remember_floor(cursor, key, len);
+    return scan_forward(listing, cursor, key, len, ahead);
+}
+
+/* ---- merging ----------------------------------------------------------------------------------- */
+
+static bool before(const pxl_cursor *a, const pxl_cursor *b)
+{
+    return pxl_compare(a->row.key, a->row.keylen, b->row.key, b->row.keylen) < 0;
+}
+
+/* Let the cursor at `i` sink to its place among those on a row. */
+static void sink(pxl_merge *merge, size_t i)
+{
+    pxl_cursor **c = merge->cursors;
+
+    for (;;) {
+        size_t least = i, left = 2 * i + 1;
+        if (left < merge->on_rows && before(c[left], c[least])) least = left;
+        if (left + 1 < merge->on_rows && before(c[left + 1], c[least])) least = left + 1;
+        if (least == i) return;
+        pxl_cursor *swap = c[i];
+        c[i] = c[least];
+        c[least] = swap;
+        i = least;
+    }
+}
+
+/* The cursor at the top has left its rows: put it behind the heap. */
+static void retire_top(pxl_merge *merge)
+{
+    pxl_cursor *gone = merge->cursors[0];
+
+    merge->cursors[0] = merge->cursors[--merge->on_rows];
+    merge->cursors[merge->on_rows] = gone;
+}
+
+bool pxl_merge_seek(pxl_listing *listing, const uint8_t *key, size_t len)
+{
+    pxl_merge *merge = &listing->candidates;
+    size_t on_rows = 0;
+
+    for (size_t i = 0; i < merge->count; i++) {
+        pxl_cursor *cursor = merge->cursors[i];
+        if (!pxl_cursor_seek(listing, cursor, key, len)) continue;
+        merge->cursors[i] = merge->cursors[on_rows];
+        merge->cursors[on_rows++] = cursor;
+    }
+    merge->on_rows = on_rows;
+    for (size_t i = on_rows / 2; i-- > 0;) sink(merge, i);
+    return on_rows > 0 && !listing->failed;
+}
+
+bool pxl_merge_take(pxl_listing *listing, uint8_t *key, pxl_subject *subject)
+{
+    pxl_merge *merge = &listing->candidates;
+    pxl_cursor *top;
+
+    if (!merge->on_rows || listing->failed) return false;
+    top = merge->cursors[0];
+    memcpy(key, top->row.key, top->row.keylen);
+    *subject = (pxl_subject){.key = key, .key_len = top->row.keylen, .mbtype = top->mbtype};
+    subject->rights_known = top->role == PXL_ROLE_LOOKUP;
+    while (merge->on_rows && pxl_same(merge->cursors[0]->row.key, merge->cursors[0]->row.keylen, key, subject->key_len)) {
+        top = merge->cursors[0];
+        subject->granted |= top->granted;
+        subject->denied |= top->denied;
+        if (!pxl_cursor_next(listing, top)) retire_top(merge);
+        sink(merge, 0);
+    }
+    if (top->dots) translate_dots(key, subject->key_len, 1, '.');
+    return !listing->failed;
+}
+
+/* ---- probing ----------------------------------------------------------------------------------- */
+
+pxl_cursor *pxl_listing_list(pxl_listing *listing, int role)
+{
+    for (size_t i = 0; i < listing->pool_len; i++)
+        if (listing->pool[i]->role == role) return listing->pool[i];
+    return NULL;
+}
+
+pxl_cursor *pxl_listing_probe(pxl_listing *listing, const pxl_cursor *like)
+{
+    uint32_t number = like->number | PXL_PROBE;
+
+    for (size_t i = 0; i < listing->pool_len; i++)
+        if (listing->pool[i]->number == number) return listing->pool[i];
+    if (pxl_listing_add(listing, like->role, number, like->first.data, like->first.len) < 0) {
+        pxl_listing_fail(listing, PXL_E_MEMORY, "out of memory");
+        return NULL;
+    }
+    return listing->pool[listing->pool_len - 1];
+}
+
+/* A probing cursor on the one list of a role, sought to `key`; NULL when no row is there. */
+static pxl_cursor *probe_at(pxl_listing *listing, int role, const uint8_t *key, size_t len)
+{
+    pxl_cursor *list = pxl_listing_list(listing, role), *probe;
+
+    if (!list || !(probe = pxl_listing_probe(listing, list))) return NULL;
+    return pxl_cursor_seek(listing, probe, key, len) ? probe : NULL;
+}
+
+static bool is_at(const pxl_cursor *cursor, const uint8_t *key, size_t len)
+{
+    if (!cursor || cursor->row.keylen != len) return false;
+    for (size_t i = 0; i < len; i++)
+        if (cursor->row.key[i] != key[i] && !(cursor->dots && cursor->row.key[i] == 1 && key[i] == '.')) return false;
+    return true;
+}
+
+bool pxl_listing_lookup(pxl_listing *listing, const uint8_t *key, size_t len, uint32_t *mbtype)
+{
+    pxl_cursor *at = probe_at(listing, PXL_ROLE_DIRECTORY, key, len);
+
+    if (!is_at(at, key, len)) return false;
+    *mbtype = at->mbtype;
+    return true;
+}
+
+bool pxl_listing_has_children(pxl_listing *listing, const uint8_t *key, size_t len)
+{
+    uint8_t below[PXL_NAME_MAX + 1];
+    pxl_cursor *at;
+
+    if (len > PXL_NAME_MAX) return false;
+    memcpy(below, key, len);
+    below[len++] = 0x1f;
+    for (at = probe_at(listing, PXL_ROLE_DIRECTORY, below, len); at && at->on_row; pxl_cursor_next(listing, at)) {
+        if (!pxl_starts(at->row.key, at->row.keylen, below, len)) return false;
+        if (!(at->mbtype & (PXL_TOMBSTONE | PXL_INTERMEDIATE))) return true;
+    }
+    return false;
+}
+
+/* Subscriptions are kept relative to the owner: his own tree, by string prefix, begins "INBOX". */
+bool pxl_listing_subscribed(pxl_listing *listing, const uint8_t *key, size_t len)
+{
+    pxl_slice owner = listing->view->owner;
+    uint8_t stored[PXL_NAME_MAX + 8];
+    size_t cut = owner.len && pxl_starts(key, len, owner.data, owner.len) ? owner.len : 0, head = cut ? 5 : 0;
+    pxl_cursor *at;
+
+    if (len > PXL_NAME_MAX) return false;
+    memcpy(stored, "INBOX", head);
+    memcpy(stored + head, key + cut, len - cut);
+    len += head - cut;
+    at = probe_at(listing, PXL_ROLE_SUBSCRIPTIONS, stored, len);
+    return is_at(at, stored, len);
+}
+
+pxl_slice pxl_listing_special_use(pxl_listing *listing, const uint8_t *key, size_t len)
+{
+    pxl_cursor *at = probe_at(listing, PXL_ROLE_SPECIAL_USE, key, len);
+
+    return is_at(at, key, len) ? at->row.payload : (pxl_slice){NULL, 0};
+}
+
+uint32_t pxl_listing_rights(pxl_listing *listing, const pxl_subject *subject)
+{
+    uint32_t granted = subject->granted, denied = subject->denied;
+
+    /* The pool grows while this runs; probes made here are marked and so not taken for lists. */
+    for (size_t i = 0, n = listing->pool_len; i < n; i++) {
+        pxl_cursor *list = listing->pool[i], *probe;
+        bool quiet = list->role == PXL_ROLE_QUIET, lookup = list->role == PXL_ROLE_LOOKUP;
+        if ((list->number & PXL_PROBE) || !(quiet || (lookup && !subject->rights_known))) continue;
+        probe = pxl_listing_probe(listing, list);
+        if (!probe || !pxl_cursor_seek(listing, probe, subject->key, subject->key_len)) continue;
+        if (!is_at(probe, subject->key, subject->key_len)) continue;
+        granted |= probe->granted;
+        denied |= probe->denied;
+    }
+    return granted & ~denied;
+}

@@ -1,0 +1,586 @@
+/* invert.c - mailboxes with ACLs in, identifiers with mailboxes out.
+ *
+ * Records arrive in name order.  Each becomes a directory row at once, and one grant for every
+ * identifier its ACL names: 24 octets that borrow the name from the image.  At the end the
+ * identifiers are sorted, and one counting pass puts the grants in identifier order; names stay
+ * sorted within an identifier because that pass is stable.  So nothing as long as the table is
+ * ever compared, and memory beyond the image is 24 octets a grant, 24 a uniqueid, and a hash
+ * table of the distinct identifiers.
+ *
+ * Each identifier has two posting lists, under identifier + one octet:
+ *     0  rows that grant or deny the lookup right: all that LIST needs to see
+ *     1  rows that do not (`anyone p` on 300,000 INBOXes): read only to complete a row's rights
+ * A row is: varint mbtype, varint granted, and varint denied if there is any.
+ *
+ * An intermediate is a candidate for nobody but its owner, whatever its ACL says, so it has one
+ * row: the owner's.  A tombstone has none.
+ */
+#include <stdlib.h>
+
+#include "bytes.h"
+#include "entry.h"
+#include "pxl.h"
+#include "rows.h"
+
+#define KEPT_CHUNK ((size_t)1 << 18)
+
+typedef struct {
+    const uint8_t *name;
+    uint32_t identifier;     /* number in `identifiers` */
+    uint32_t granted, denied;
+    uint16_t name_len;
+    uint16_t mbtype;
+} grant;
+
+typedef struct {
+    uint64_t prefix;         /* the first eight octets of the uniqueid, big-endian, to sort by */
+    const uint8_t *id, *name;
+    uint16_t id_len, name_len;
+} unique;
+
+typedef struct {
+    pxl_slice text;
+    uint32_t hash;
+    uint32_t grants;         /* how many grants name it */
+} identifier;
+
+/* Copied octets, in chunks that never move. */
+typedef struct chunk {
+    struct chunk *before;
+    size_t used, cap;
+    uint8_t data[];
+} chunk;
+
+struct pxl_inversion {
+    pxl_cutter *cutters[PXL_TABLES];
+    pxl_bytes row;           /* scratch: the directory row being made */
+    pxl_bytes changes;
+    bool changes_taken;
+
+    grant *grants;
+    size_t grants_len, grants_cap;
+    unique *uniques;
+    size_t uniques_len, uniques_cap;
+
+    identifier *identifiers;
+    size_t identifiers_len, identifiers_cap;
+    uint32_t *slots;         /* hash table: number + 1, 0 for empty; a power of two long */
+    size_t slots_len;
+    uint32_t *by_text;       /* identifier numbers sorted by their octets */
+    uint32_t *by_identifier; /* grant numbers in identifier, then name order */
+
+    size_t identifier_at, grant_at, unique_at;  /* how far emit has come */
+    chunk *kept;
+    bool pending;
+    pxl_record record;       /* a record compare has taken and not used, while `pending` */
+    pxl_counts counts;
+};
+
+static int no_memory(pxl_error *error)
+{
+    return pxl_fail(error, PXL_E_MEMORY, "out of memory", 0, 0, 0);
+}
+
+/* One more element in a growing array; NULL when there is no memory. */
+static void *push(void **array, size_t *len, size_t *cap, size_t size)
+{
+    if (*len == *cap) {
+        size_t more = *cap ? *cap + *cap / 2 : 1024;
+        void *grown = more <= SIZE_MAX / size ? realloc(*array, more * size) : NULL;
+        if (!grown) return NULL;
+        *array = grown;
+        *cap = more;
+    }
+    return (uint8_t *)*array + (*len)++ * size;
+}
+
+#define PUSH(inversion, array) \
+    push((void **)&(inversion)->array, &(inversion)->array##_len, &(inversion)->array##_cap, sizeof *(inversion)->array)
+
+pxl_inversion *pxl_inversion_new(size_t target)
+{
+    static const uint8_t zero = 0; /* LMDB has no empty keys: see layout.py, WHOLE_TABLE */
+    pxl_inversion *inversion = calloc(1, sizeof *inversion);
+
+    if (!inversion) return NULL;
+    for (int table = 0; table < PXL_TABLES; table++) {
+        inversion->cutters[table] = pxl_cutter_new(target, 511);
+        if (!inversion->cutters[table]
+            || pxl_cutter_start(inversion->cutters[table], (pxl_slice){&zero, 1}, (pxl_slice){NULL, 0}, 0) < 0) {
+            pxl_inversion_free(inversion);
+            return NULL;
+        }
+    }
+    return inversion;
+}
+
+void pxl_inversion_free(pxl_inversion *inversion)
+{
+    if (!inversion) return;
+    for (int table = 0; table < PXL_TABLES; table++) pxl_cutter_free(inversion->cutters[table]);
+    while (inversion->kept) {
+        chunk *before = inversion->kept->before;
+        free(inversion->kept);
+        inversion->kept = before;
+    }
+    pxl_bytes_free(&inversion->row);
+    pxl_bytes_free(&inversion->changes);
+    free(inversion->grants);
+    free(inversion->uniques);
+    free(inversion->identifiers);
+    free(inversion->slots);
+    free(inversion->by_text);
+    free(inversion->by_identifier);
+    free(inversion);
+}
+
+const pxl_counts *pxl_inversion_counts(const pxl_inversion *inversion)
+{
+    return &inversion->counts;
+}
+
+pxl_slice pxl_inversion_take(pxl_inversion *inversion, int table)
+{
+    return pxl_cutter_take(inversion->cutters[table]);
+}
+
+/* ---- identifiers ------------------------------------------------------------------------------- */
+
+static uint32_t hash_of(pxl_slice text)
+{
+    uint64_t h = 0xcbf29ce484222325u;
+
+    for (size_t i = 0; i < text.len; i++) h = (h ^ text.data[i]) * 0x100000001b3u;
+    return (uint32_t)(h ^ (h >> 32));
+}
+
+static bool grow_slots(pxl_inversion *inversion)
+{
+    size_t len = inversion->slots_len ? 2 * inversion->slots_len : 4096;
+    uint32_t *slots = calloc(len, sizeof *slots);
+
+    if (!slots) return false;
+    for (size_t i = 0; i < inversion->identifiers_len; i++) {
+        size_t at = inversion->identifiers[i].hash & (len - 1);
+        while (slots[at]) at = (at + 1) & (len - 1);
+        slots[at] = (uint32_t)i + 1;
+    }
+    free(inversion->slots);
+    inversion->slots = slots;
+    inversion->slots_len = len;
+    return true;
+}
+
+/* The number of an identifier, new or known; UINT32_MAX when there is no memory. */
+static uint32_t intern(pxl_inversion *inversion, pxl_slice text)
+{
+    uint32_t hash = hash_of(text);
+    identifier *new;
+    size_t at;
+
+    if (2 * (inversion->identifiers_len + 1) > inversion->slots_len && !grow_slots(inversion)) return UINT32_MAX;
+    for (at = hash & (inversion->slots_len - 1); inversion->slots[at]; at = (at + 1) & (inversion->slots_len - 1)) {
+        const identifier *known = &inversion->identifiers[inversion->slots[at] - 1];
+        if (known->hash == hash && pxl_same(known->text.data, known->text.len, text.data, text.len))
+            return inversion->slots[at] - 1;
+    }
+    new = PUSH(inversion, identifiers);
+    if (!new) return UINT32_MAX;
+    *new = (identifier){text, hash, 0};
+    inversion->slots[at] = (uint32_t)inversion->identifiers_len;
+    return (uint32_t)inversion->identifiers_len - 1;
+}
+
+/* Can any userid or group match it?  Octets below 2 would also break the tables' key order. */
+static bool matchable(pxl_slice text)
+{
+    if (!text.len || text.len > PXL_IDENTIFIER_MAX) return false;
+    for (size_t i = 0; i < text.len; i++)
+        if (text.data[i] < 0x20) return false;
+    return true;
+}
+
+/* ---- one entry --------------------------------------------------------------------------------- */
+
+static int add_grant(pxl_inversion *inversion, pxl_slice name, uint32_t mbtype, pxl_slice who, uint32_t granted,
+                     uint32_t denied)
+{
+    grant *new;
+    uint32_t number = intern(inversion, who);
+
+    if (number == UINT32_MAX || inversion->grants_len >= UINT32_MAX || !(new = PUSH(inversion, grants)))
+        return PXL_E_MEMORY;
+    *new = (grant){name.data, number, granted, denied, (uint16_t)name.len, (uint16_t)(mbtype & ~PXL_LEGACY_DIRS)};
+    inversion->identifiers[number].grants++;
+    inversion->counts.grants++;
+    return PXL_OK;
+}
+
+/* Octets that stay where they are for as long as the inversion: names and identifiers of records
+ * that have no lasting memory, and owners' userids, which stand nowhere in one piece. */
+static const uint8_t *keep(pxl_inversion *inversion, pxl_slice text)
+{
+    chunk *c = inversion->kept;
+    uint8_t *place;
+
+    if (!c || c->cap - c->used < text.len) {
+        size_t cap = text.len > KEPT_CHUNK ? text.len : KEPT_CHUNK;
+        c = malloc(sizeof *c + cap);
+        if (!c) return NULL;
+        *c = (chunk){.before = inversion->kept, .cap = cap};
+        inversion->kept = c;
+    }
+    place = c->data + c->used;
+    memcpy(place, text.data, text.len);
+    c->used += text.len;
+    return place;
+}
+
+static int invert_intermediate(pxl_inversion *inversion, pxl_slice name, const pxl_mbentry *entry)
+{
+    uint8_t owner[PXL_NAME_MAX];
+    pxl_slice rest = entry->acl, who, rights, text = {owner, pxl_name_owner(name, owner, sizeof owner)};
+    uint32_t granted = 0, denied = 0;
+
+    if (!matchable(text)) return PXL_OK;
+    while (pxl_acl_next(&rest, entry->acl_tabs, &who, &rights) == PXL_OK) {
+        if (pxl_same(who.data, who.len, text.data, text.len)) granted |= pxl_rights_parse(rights);
+        if (who.len && *who.data == '-' && pxl_same(who.data + 1, who.len - 1, text.data, text.len))
+            denied |= pxl_rights_parse(rights);
+    }
+    text.data = keep(inversion, text);
+    return text.data ? add_grant(inversion, name, entry->mbtype, text, granted, denied) : PXL_E_MEMORY;
+}
+
+static int invert_acl(pxl_inversion *inversion, pxl_slice name, const pxl_mbentry *entry)
+{
+    pxl_slice rest = entry->acl, who, rights;
+    int result = PXL_OK;
+
+    while (result == PXL_OK && pxl_acl_next(&rest, entry->acl_tabs, &who, &rights) == PXL_OK) {
+        uint32_t mask = pxl_rights_parse(rights);
+        bool negative = who.len && *who.data == '-';
+        if (negative) who = (pxl_slice){who.data + 1, who.len - 1};
+        if (!matchable(who))
+            inversion->counts.skipped_identifiers++;
+        else if (mask)
+            result = add_grant(inversion, name, entry->mbtype, who, negative ? 0 : mask, negative ? mask : 0);
+    }
+    return result;
+}
+
+static uint64_t prefix_of(pxl_slice id)
+{
+    uint64_t prefix = 0;
+
+    for (size_t i = 0; i < 8; i++) prefix = prefix << 8 | (i < id.len ? id.data[i] : 0);
+    return prefix;
+}
+
+static int invert_entry(pxl_inversion *inversion, pxl_slice name, const pxl_mbentry *entry)
+{
+    unique *new;
+
+    inversion->counts.entries++;
+    if (entry->mbtype & PXL_TOMBSTONE) {
+        inversion->counts.tombstones++;
+        return PXL_OK;
+    }
+    if (entry->uniqueid.len && entry->uniqueid.len <= PXL_NAME_MAX) {
+        if (!(new = PUSH(inversion, uniques))) return PXL_E_MEMORY;
+        *new = (unique){prefix_of(entry->uniqueid), entry->uniqueid.data, name.data, (uint16_t)entry->uniqueid.len,
+                        (uint16_t)name.len};
+    }
+    if (entry->mbtype & PXL_INTERMEDIATE) {
+        inversion->counts.intermediates++;
+        return invert_intermediate(inversion, name, entry);
+    }
+    return invert_acl(inversion, name, entry);
+}
+
+/* Parse one N record and pack its directory row into inversion->row. */
+static int understand(pxl_inversion *inversion, pxl_slice name, pxl_slice value, uint64_t offset, pxl_mbentry *entry,
+                      pxl_error *error)
+{
+    int result;
+
+    if (!name.len || name.len > PXL_NAME_MAX)
+        return pxl_fail(error, PXL_E_CORRUPT, "length of a mailbox name", offset, PXL_NAME_MAX, name.len);
+    result = pxl_mbentry_parse(value, entry, error);
+    if (result == PXL_OK)
+        result = pxl_entry_pack(&inversion->row, name, entry, error);
+    if (result < 0 && error) error->offset = offset;
+    return result;
+}
+
+static int add_entry(pxl_inversion *inversion, pxl_slice name, const pxl_mbentry *entry, pxl_error *error)
+{
+    pxl_slice row = {inversion->row.data, inversion->row.len};
+
+    if (pxl_cutter_add(inversion->cutters[PXL_DIRECTORY], name, row) < 0
+        || invert_entry(inversion, name, entry) < 0)
+        return no_memory(error);
+    return PXL_OK;
+}
+
+/* Is it a mailbox's own record?  What is not is counted: uniqueid records repeat what name records
+ * say (but for the history of names, which no answer needs), reverse ACLs are what we build. */
+static bool is_name(pxl_inversion *inversion, const pxl_record *record)
+{
+    switch (record->key.len ? *record->key.data : 0) {
+    case 'N':
+        return true;
+    case 'I':
+        inversion->counts.skipped_uniqueid++;
+        return false;
+    case 'A':
+        inversion->counts.skipped_reverse_acl++;
+        return false;
+    default:
+        inversion->counts.skipped_other++;
+        return false;
+    }
+}
+
+int pxl_inversion_feed(pxl_inversion *inversion, pxl_reader *reader, uint64_t limit, pxl_error *error)
+{
+    pxl_record record;
+    pxl_mbentry entry;
+    int result;
+
+    while (limit--) {
+        if ((result = pxl_reader_next(reader, &record, error)) != PXL_OK) return result;
+        if (!is_name(inversion, &record)) continue;
+        pxl_slice name = {record.key.data + 1, record.key.len - 1};
+        result = understand(inversion, name, record.value, record.offset, &entry, error);
+        if (result == PXL_OK) result = add_entry(inversion, name, &entry, error);
+        if (result < 0) return result;
+    }
+    return PXL_MORE;
+}
+
+int pxl_inversion_add(pxl_inversion *inversion, pxl_slice name, pxl_slice value, pxl_error *error)
+{
+    pxl_mbentry entry;
+    int result;
+
+    name.data = keep(inversion, name);
+    value.data = keep(inversion, value);
+    if (!name.data || !value.data) return no_memory(error);
+    result = understand(inversion, name, value, 0, &entry, error);
+    return result == PXL_OK ? add_entry(inversion, name, &entry, error) : result;
+}
+
+/* ---- emitting ---------------------------------------------------------------------------------- */
+
+typedef struct {
+    pxl_slice text;
+    uint32_t number;
+} sortable;
+
+static int compare_sortable(const void *a, const void *b)
+{
+    const sortable *x = a, *y = b;
+
+    return pxl_compare(x->text.data, x->text.len, y->text.data, y->text.len);
+}
+
+static bool sort_identifiers(pxl_inversion *inversion)
+{
+    size_t n = inversion->identifiers_len;
+    sortable *order = malloc((n + 1) * sizeof *order);
+
+    inversion->by_text = malloc((n + 1) * sizeof *inversion->by_text);
+    if (!order || !inversion->by_text) {
+        free(order);
+        return false;
+    }
+    for (size_t i = 0; i < n; i++) order[i] = (sortable){inversion->identifiers[i].text, (uint32_t)i};
+    qsort(order, n, sizeof *order, compare_sortable);
+    for (size_t i = 0; i < n; i++) inversion->by_text[i] = order[i].number;
+    free(order);
+    return true;
+}
+
+/* The counting pass: grant numbers in identifier order, names within each as they came. */
+static bool sort_grants(pxl_inversion *inversion)
+{
+    uint32_t *next = malloc((inversion->identifiers_len + 1) * sizeof *next), at = 0;
+
+    inversion->by_identifier = malloc((inversion->grants_len + 1) * sizeof *inversion->by_identifier);
+    if (!next || !inversion->by_identifier) {
+        free(next);
+        return false;
+    }
+    for (size_t i = 0; i < inversion->identifiers_len; i++) {
+        next[inversion->by_text[i]] = at;
+        at += inversion->identifiers[inversion->by_text[i]].grants;
+    }
+    for (size_t i = 0; i < inversion->grants_len; i++)
+        inversion->by_identifier[next[inversion->grants[i].identifier]++] = (uint32_t)i;
+    free(next);
+    return true;
+}
+
+size_t pxl_posting_encode(uint32_t mbtype, uint32_t granted, uint32_t denied, uint8_t *out)
+{
+    uint8_t *p = pxl_varint_put(pxl_varint_put(out, mbtype), granted);
+
+    if (denied) p = pxl_varint_put(p, denied);
+    return (size_t)(p - out);
+}
+
+/* One of an identifier's two lists, from its grants [from, to). */
+static int emit_list(pxl_inversion *inversion, pxl_slice who, uint8_t list, size_t from, size_t to)
+{
+    pxl_cutter *cutter = inversion->cutters[PXL_POSTINGS];
+    uint8_t owner[PXL_IDENTIFIER_MAX + 1], payload[15];
+    int result;
+
+    memcpy(owner, who.data, who.len);
+    owner[who.len] = list;
+    result = pxl_cutter_start(cutter, (pxl_slice){owner, who.len + 1}, (pxl_slice){NULL, 0}, 0);
+    while (result == PXL_OK && from < to) {
+        const grant *g = &inversion->grants[inversion->by_identifier[from]];
+        uint32_t granted = g->granted, denied = g->denied;
+        /* Several entries of one identifier in one ACL are united. */
+        for (from++; from < to && inversion->grants[inversion->by_identifier[from]].name == g->name; from++) {
+            granted |= inversion->grants[inversion->by_identifier[from]].granted;
+            denied |= inversion->grants[inversion->by_identifier[from]].denied;
+        }
+        bool quiet = !((granted | denied) & PXL_RIGHT_L) && !(g->mbtype & PXL_INTERMEDIATE);
+        if (quiet == (list == PXL_LIST_QUIET))
+            result = pxl_cutter_add(cutter, (pxl_slice){g->name, g->name_len},
+                                    (pxl_slice){payload, pxl_posting_encode(g->mbtype, granted, denied, payload)});
+    }
+    return result == PXL_OK ? pxl_cutter_finish(cutter) : result;
+}
+
+static int emit_postings(pxl_inversion *inversion, size_t limit)
+{
+    if (!inversion->by_identifier && (!sort_identifiers(inversion) || !sort_grants(inversion))) return PXL_E_MEMORY;
+    while (inversion->identifier_at < inversion->identifiers_len) {
+        const identifier *who = &inversion->identifiers[inversion->by_text[inversion->identifier_at]];
+        size_t from = inversion->grant_at, to = from + who->grants;
+        int result = emit_list(inversion, who->text, PXL_LIST_LOOKUP, from, to);
+        if (result == PXL_OK) result = emit_list(inversion, who->text, PXL_LIST_QUIET, from, to);
+        if (result < 0) return result;
+        inversion->identifier_at++;
+        inversion->grant_at = to;
+        if (pxl_cutter_waiting(inversion->cutters[PXL_POSTINGS]) >= limit) return PXL_MORE;
+    }
+    return PXL_END;
+}
+
+static int compare_uniques(const void *a, const void *b)
+{
+    const unique *x = a, *y = b;
+    int order;
+
+    if (x->prefix != y->prefix) return x->prefix < y->prefix ? -1 : 1;
+    order = pxl_compare(x->id, x->id_len, y->id, y->id_len);
+    return order ? order : pxl_compare(x->name, x->name_len, y->name, y->name_len);
+}
+
+/* Rows of the uniqueids table: key uniqueid, one zero octet, key name; no payload. */
+static int emit_uniques(pxl_inversion *inversion, size_t limit)
+{
+    pxl_cutter *cutter = inversion->cutters[PXL_UNIQUEIDS];
+    uint8_t key[2 * PXL_NAME_MAX + 1];
+
+    if (!inversion->unique_at)
+        qsort(inversion->uniques, inversion->uniques_len, sizeof *inversion->uniques, compare_uniques);
+    while (inversion->unique_at < inversion->uniques_len) {
+        const unique *u = &inversion->uniques[inversion->unique_at++];
+        memcpy(key, u->id, u->id_len);
+        key[u->id_len] = 0;
+        memcpy(key + u->id_len + 1, u->name, u->name_len);
+        int result = pxl_cutter_add(cutter, (pxl_slice){key, (size_t)u->id_len + 1 + u->name_len}, (pxl_slice){NULL, 0});
+        if (result < 0) return result;
+        if (pxl_cutter_waiting(cutter) >= limit) return PXL_MORE;
+    }
+    return pxl_cutter_finish(cutter) < 0 ? PXL_E_MEMORY : PXL_END;
+}
+
+int pxl_inversion_emit(pxl_inversion *inversion, int table, size_t limit, pxl_error *error)
+{
+    int result = PXL_E_ARGUMENT;
+
+    if (table == PXL_DIRECTORY) result = pxl_cutter_finish(inversion->cutters[table]) < 0 ? PXL_E_MEMORY : PXL_END;
+    if (table == PXL_POSTINGS) result = emit_postings(inversion, limit);
+    if (table == PXL_UNIQUEIDS) result = emit_uniques(inversion, limit);
+    return result < 0 ? pxl_fail(error, result, "writing the inverted index", 0, 0, 0) : result;
+}
+
+/* ---- comparing --------------------------------------------------------------------------------- */
+
+static int add_change(pxl_inversion *inversion, pxl_slice key, const pxl_slice *old, const pxl_slice *new)
+{
+    uint8_t head[10] = {(uint8_t)key.len, (uint8_t)(key.len >> 8)};
+    uint32_t lengths[2] = {old ? (uint32_t)old->len : UINT32_MAX, new ? (uint32_t)new->len : UINT32_MAX};
+    pxl_bytes *changes = &inversion->changes;
+
+    if (inversion->changes_taken) changes->len = 0;
+    inversion->changes_taken = false;
+    for (int i = 0; i < 8; i++) head[2 + i] = (uint8_t)(lengths[i / 4] >> (8 * (i % 4)));
+    if (!pxl_bytes_add(changes, head, sizeof head) || !pxl_bytes_add(changes, key.data, key.len)
+        || (old && !pxl_bytes_add(changes, old->data, old->len)) || (new && !pxl_bytes_add(changes, new->data, new->len)))
+        return PXL_E_MEMORY;
+    return PXL_OK;
+}
+
+pxl_slice pxl_inversion_changes(pxl_inversion *inversion)
+{
+    pxl_slice changes = {inversion->changes.data, inversion->changes_taken ? 0 : inversion->changes.len};
+
+    inversion->changes_taken = true;
+    return changes;
+}
+
+/* Make inversion->record the next N record (PXL_OK), its directory row in inversion->row. */
+static int take_entry(pxl_inversion *inversion, pxl_reader *reader, pxl_error *error)
+{
+    pxl_mbentry entry;
+    int result;
+
+    do {
+        if ((result = pxl_reader_next(reader, &inversion->record, error)) != PXL_OK) return result;
+    } while (!is_name(inversion, &inversion->record));
+    inversion->record.key.data++;
+    inversion->record.key.len--;
+    inversion->counts.entries++;
+    return understand(inversion, inversion->record.key, inversion->record.value, inversion->record.offset, &entry, error);
+}
+
+int pxl_inversion_compare(pxl_inversion *inversion, pxl_reader *reader, pxl_slice block, pxl_slice upper,
+                          pxl_error *error)
+{
+    pxl_row row;
+    int have_row, have_new = PXL_OK, result = PXL_OK;
+    const pxl_slice *key = &inversion->record.key;
+
+    pxl_row_start(&row, block);
+    have_row = pxl_row_next(&row);
+    for (;;) {
+        if (!inversion->pending && have_new == PXL_OK) {
+            have_new = take_entry(inversion, reader, error);
+            inversion->pending = have_new == PXL_OK;
+        }
+        if (have_new < 0) return have_new;
+        if (have_row < 0) return pxl_fail(error, PXL_E_BLOCK, "damaged directory block", 0, 0, 0);
+        bool below = inversion->pending
+                     && (!upper.len || pxl_compare(key->data, key->len, upper.data, upper.len) < 0);
+        if (have_row == PXL_END && !below) return inversion->pending ? PXL_MORE : PXL_END;
+        int order = have_row == PXL_END ? 1 : !below ? -1 : pxl_compare(row.key, row.keylen, key->data, key->len);
+        pxl_slice old = row.payload, new = {inversion->row.data, inversion->row.len}, old_key = {row.key, row.keylen};
+        if (order < 0)
+            result = add_change(inversion, old_key, &old, NULL);
+        else if (order > 0)
+            result = add_change(inversion, *key, NULL, &new);
+        else if (!pxl_same(old.data, old.len, new.data, new.len))
+            result = add_change(inversion, *key, &old, &new);
+        if (result < 0) return no_memory(error);
+        if (order <= 0) have_row = pxl_row_next(&row);
+        if (order >= 0) inversion->pending = false;
+    }
+}

@@ -1,0 +1,180 @@
+/* listing.h - inside the core: the parts of a LIST answer.
+ *
+ *     match.c    patterns against external names
+ *     naming.c   key names -> external names of one view
+ *     cursor.c   lists of row blocks, walked and probed
+ *     listing.c  passes, candidates, events, rows: which names are answered, in which order
+ *     answer.c   one row -> its flags -> octets
+ */
+#ifndef PXL_LISTING_H
+#define PXL_LISTING_H
+
+#include <stdbool.h>
+
+#include "pxl.h"
+#include "rows.h"
+
+/* ---- match.c */
+
+#define PXL_PATTERN_MAX 4095u
+
+typedef struct {
+    uint64_t *literals;      /* for each octet, `words` words: tokens that are this octet */
+    uint64_t *any, *level;   /* tokens that are '*', and '%' */
+    size_t words, tokens;
+    bool everything;         /* the pattern is '*' */
+} pxl_pattern;
+
+struct pxl_query {
+    int form;
+    uint32_t options;
+    uint8_t separator;
+    bool ancestors;          /* one pattern, literal octets and then exactly "*%" */
+    size_t count;
+    pxl_pattern *patterns;
+    pxl_bytes common;        /* literal octets that all patterns begin with */
+};
+
+int pxl_pattern_compile(pxl_pattern *pattern, const uint8_t *text, size_t len);
+void pxl_pattern_free(pxl_pattern *pattern);
+/* Length of the longest leading run of whole components that matches completely, 0 for none.
+ * `dead`: octets after which nothing longer can match, 0 if something still might. */
+size_t pxl_pattern_match(const pxl_pattern *pattern, const uint8_t *name, size_t len, uint8_t separator, size_t *dead);
+/* The longest over all patterns; `dead` is where the last of them died. */
+size_t pxl_query_match(const pxl_query *query, const uint8_t *name, size_t len, size_t *dead);
+
+/* ---- naming.c */
+
+typedef enum {
+    CATEGORY_INBOX,
+    CATEGORY_INBOX_SUB,      /* alt: user.x.INBOX.*, shown as INBOX/... */
+    CATEGORY_OWNER,
+    CATEGORY_ALT_INBOX,      /* alt: user.x.INBOX, shown as Alt Folders/INBOX */
+    CATEGORY_ALT_PREFIX,     /* alt: own names that collide with a prefix */
+    CATEGORY_OTHER_USER,
+    CATEGORY_SHARED,
+    CATEGORY_OWNER_DELETED,
+    CATEGORY_OTHER_DELETED
+} pxl_category;
+
+/* A key name taken apart; offsets into it. */
+typedef struct {
+    const uint8_t *key;
+    size_t len;
+    size_t domain_len;       /* 0: no domain */
+    size_t local_at, local_len;  /* localpart; length 0: nobody's */
+    size_t boxes_at, boxes_end;  /* the components below it (or all of a shared name's) */
+    pxl_slice stamp;         /* a deleted mailbox's last component */
+    pxl_category category;
+} pxl_name;
+
+/* A name as one view types it, and how its end maps back to the key. */
+typedef struct {
+    uint8_t text[2 * PXL_NAME_MAX + 600];
+    size_t len;
+    size_t boxes;            /* offset of the first component below the owner; len if none */
+    size_t tail, tail_key;   /* text[tail + n] is key[tail_key + n] for tail + n < tail_end */
+    size_t tail_end;
+} pxl_extname;
+
+void pxl_name_parse(const pxl_view *view, const uint8_t *key, size_t len, pxl_name *name);
+bool pxl_name_owned(const pxl_view *view, const pxl_name *name);
+/* False when the view has no name for it. */
+bool pxl_name_external(const pxl_view *view, const pxl_name *name, pxl_extname *out);
+/* Is `component`, the first below the owner, one of the first `count` hidden ones? */
+bool pxl_name_hidden(const pxl_view *view, const uint8_t *component, size_t len, uint32_t count);
+/* Read `text` as an internal name (dots, ^ for a literal dot, domain!) -> key name; its length, or
+ * 0 when it does not fit. */
+size_t pxl_name_from_internal(const uint8_t *text, size_t len, uint8_t *key, size_t cap);
+
+/* ---- cursor.c */
+
+typedef struct {
+    int role;
+    uint32_t number;
+    pxl_slice first;         /* the list's first block as the caller gave it; data NULL: not given */
+    bool at_first;           /* the block being walked is that one */
+    bool on_row;
+    pxl_row row;
+    uint32_t mbtype, granted, denied;   /* of a postings row; mbtype of a directory row */
+    uint8_t floor[PXL_NAME_MAX + 8];    /* no row lies between this and the current one ... */
+    size_t floor_len;                   /* ... while floor_known */
+    bool floor_known;
+    bool dots;               /* 0x01 in keys stands for a dot: see PXL_FLAT_ORDER */
+} pxl_cursor;
+
+typedef struct {
+    pxl_cursor **cursors;    /* a binary heap by key of those that are on a row */
+    size_t on_rows, count, cap;
+} pxl_merge;
+
+/* ---- listing.c */
+
+/* What is known of a mailbox that a row is about. */
+typedef struct {
+    const uint8_t *key;
+    size_t key_len;
+    uint32_t mbtype, granted, denied;
+    bool rights_known;       /* granted and denied are those of the lookup lists */
+} pxl_subject;
+
+typedef struct {
+    bool set;
+    pxl_bytes name;          /* external */
+    uint32_t attributes;
+    bool has_subject;
+    pxl_subject subject;     /* its key is `key` */
+    pxl_bytes key;           /* the mailbox's, or what it would be where none exists */
+} pxl_answer_row;
+
+struct pxl_listing {
+    const pxl_view *view;
+    const pxl_query *query;
+    int output;
+    const pxl_callbacks *callbacks;
+    void *handle;
+    pxl_error *error;
+    int failed;              /* the first negative result; everything after it is a no-op */
+
+    pxl_cursor **pool;       /* every cursor ever needed, reused by the next answer */
+    size_t pool_len, pool_cap;
+    pxl_merge candidates;    /* the lists that this answer walks */
+
+    size_t pass;             /* which one, and where in it when a run stopped */
+    bool resuming, finished, saw_alt;
+    pxl_bytes resume;        /* key of the candidate to go on with */
+
+    pxl_answer_row last;     /* the one row of memory that decides flags */
+    pxl_answer_row *matches; /* RECURSIVEMATCH: every event, sorted at the end */
+    size_t matches_len, matches_cap, matches_at;
+    pxl_bytes out;
+};
+
+void pxl_listing_fail(pxl_listing *listing, int code, const char *message);
+/* A cursor for a list of this role and number, made from `like` at first. */
+pxl_cursor *pxl_listing_probe(pxl_listing *listing, const pxl_cursor *like);
+/* The first cursor of this role, NULL if the caller gave none. */
+pxl_cursor *pxl_listing_list(pxl_listing *listing, int role);
+
+bool pxl_cursor_seek(pxl_listing *listing, pxl_cursor *cursor, const uint8_t *key, size_t len);
+bool pxl_cursor_next(pxl_listing *listing, pxl_cursor *cursor);
+bool pxl_merge_seek(pxl_listing *listing, const uint8_t *key, size_t len);
+/* Take the lowest row off all cursors that are at it, united; false when none is left.  `key`
+ * receives a copy. */
+bool pxl_merge_take(pxl_listing *listing, uint8_t *key, pxl_subject *subject);
+
+/* Is there a record of this key name, and of what mbtype? */
+bool pxl_listing_lookup(pxl_listing *listing, const uint8_t *key, size_t len, uint32_t *mbtype);
+/* Does any live mailbox stand below it, whoever may see it? */
+bool pxl_listing_has_children(pxl_listing *listing, const uint8_t *key, size_t len);
+bool pxl_listing_subscribed(pxl_listing *listing, const uint8_t *key, size_t len);
+pxl_slice pxl_listing_special_use(pxl_listing *listing, const uint8_t *key, size_t len);
+/* Stored rights of the view, united over its identifiers. */
+uint32_t pxl_listing_rights(pxl_listing *listing, const pxl_subject *subject);
+
+/* ---- answer.c */
+
+/* Decide the row's last flags and write it, or drop it. */
+void pxl_answer(pxl_listing *listing, pxl_answer_row *row);
+
+#endif

@@ -1,0 +1,284 @@
+/* mbentry.c - one mailboxes.db value -> its fields, and its ACL -> (identifier, rights) pairs.
+ *
+ * Two generations of values exist:
+ *
+ *     dlist    %(T e I <uniqueid> P default V 1 C 1 F 4 M 1795465296 A %(anyone lrs bob lrswi))
+ *     legacy   [(uniqueid X specialuse Y)SP]type SP [server!]partition SP id TAB rights TAB id TAB rights TAB
+ *
+ * A dlist string is a bare atom, "quoted" when it holds a space, brace or bracket, or a literal
+ * {n+}CRLF followed by n octets when it holds a quote or backslash, so a value may hold CRLF.
+ * Keys of the ACL are written by the same rule as its values.  Fields nobody knows are skipped,
+ * whatever they hold.
+ *
+ * Source: observed values of Cyrus 3.6.1; mboxlist.c mboxlist_parse_entry, dlist.c.
+ */
+#include "bytes.h"
+#include "pxl.h"
+
+#define MAX_DEPTH 32
+
+typedef struct {
+    const uint8_t *p, *end;
+} scanner;
+
+static int malformed(pxl_error *error, const char *message)
+{
+    return pxl_fail(error, PXL_E_CORRUPT, message, 0, 0, 0);
+}
+
+static void skip_spaces(scanner *s)
+{
+    while (s->p < s->end && *s->p == ' ') s->p++;
+}
+
+/* {n}CRLF or {n+}CRLF and n octets. */
+static bool scan_literal(scanner *s, pxl_slice *out)
+{
+    uint64_t n = 0;
+    const uint8_t *p = s->p + 1;
+
+    if (p == s->end || *p < '0' || *p > '9') return false;
+    for (; p < s->end && *p >= '0' && *p <= '9'; p++)
+        if ((n = n * 10 + (uint64_t)(*p - '0')) > UINT32_MAX) return false;
+    if (p < s->end && *p == '+') p++;
+    if (s->end - p < 3 || p[0] != '}' || p[1] != '\r' || p[2] != '\n') return false;
+    p += 3;
+    if (n > (uint64_t)(s->end - p)) return false;
+    *out = (pxl_slice){p, (size_t)n};
+    s->p = p + n;
+    return true;
+}
+
+static bool scan_quoted(scanner *s, pxl_slice *out)
+{
+    const uint8_t *close = memchr(s->p + 1, '"', (size_t)(s->end - s->p - 1));
+
+    if (!close) return false;
+    *out = (pxl_slice){s->p + 1, (size_t)(close - s->p - 1)};
+    s->p = close + 1;
+    return true;
+}
+
+/* One dlist string in any of its three forms. */
+static bool scan_string(scanner *s, pxl_slice *out)
+{
+    const uint8_t *start = s->p;
+
+    if (s->p == s->end) return false;
+    if (*s->p == '"') return scan_quoted(s, out);
+    if (*s->p == '{' && scan_literal(s, out)) return true;
+    while (s->p < s->end && *s->p != ' ' && *s->p != '(' && *s->p != ')') s->p++;
+    *out = (pxl_slice){start, (size_t)(s->p - start)};
+    return s->p > start;
+}
+
+/* At "(" or "%(": the octets between the brackets, brackets in strings not counted. */
+static bool scan_list(scanner *s, pxl_slice *out)
+{
+    const uint8_t *start;
+    pxl_slice ignored;
+    int depth = 0;
+
+    if (s->p < s->end && *s->p == '%') s->p++;
+    start = s->p + 1;
+    do {
+        skip_spaces(s);
+        if (s->p == s->end) return false;
+        if (*s->p == '%' && s->p + 1 < s->end && s->p[1] == '(') s->p++;
+        if (*s->p == '(') {
+            if (++depth > MAX_DEPTH) return false;
+            s->p++;
+        } else if (*s->p == ')') {
+            depth--;
+            s->p++;
+        } else if (!scan_string(s, &ignored)) {
+            return false;
+        }
+    } while (depth);
+    *out = (pxl_slice){start, (size_t)(s->p - 1 - start)};
+    return true;
+}
+
+static bool at_list(const scanner *s)
+{
+    if (s->p == s->end) return false;
+    return *s->p == '(' || (*s->p == '%' && s->p + 1 < s->end && s->p[1] == '(');
+}
+
+/* Leading digits as a number; Cyrus reads these with atoi and forgives what follows. */
+static uint64_t number(pxl_slice text)
+{
+    uint64_t n = 0;
+
+    for (size_t i = 0; i < text.len && text.data[i] >= '0' && text.data[i] <= '9'; i++) {
+        if (n > (UINT64_MAX - 9) / 10) return UINT64_MAX;
+        n = n * 10 + (uint64_t)(text.data[i] - '0');
+    }
+    return n;
+}
+
+uint32_t pxl_mbtype_parse(pxl_slice letters)
+{
+    uint32_t mbtype = 0;
+
+    for (size_t i = 0; i < letters.len; i++) {
+        switch (letters.data[i]) {
+        case 'n': mbtype |= PXL_NETNEWS; break;
+        case 's': mbtype |= PXL_JMAPSUBMIT; break;
+        case 'p': mbtype |= PXL_JMAPPUSHSUB; break;
+        case 'f': mbtype |= PXL_SIEVE; break;
+        case 'b': mbtype |= PXL_COLLECTION; break;
+        case 'c': mbtype |= PXL_CALENDAR; break;
+        case 'a': mbtype |= PXL_ADDRESSBOOK; break;
+        case 'r': mbtype |= PXL_REMOTE; break;
+        case 'z': mbtype |= PXL_RESERVED; break;
+        case 'm': mbtype |= PXL_MOVING; break;
+        case 'd': mbtype |= PXL_TOMBSTONE; break;
+        case 'i': mbtype |= PXL_INTERMEDIATE; break;
+        case 'l': mbtype |= PXL_LEGACY_DIRS; break;
+        default: break; /* 'e', mail, is zero; letters of later versions say nothing here */
+        }
+    }
+    return mbtype;
+}
+
+static void set_string(pxl_mbentry *entry, uint8_t field, pxl_slice text)
+{
+    switch (field) {
+    case 'T': entry->mbtype = pxl_mbtype_parse(text); break;
+    case 'I': entry->uniqueid = text; break;
+    case 'N': entry->name = text; break;
+    case 'P': entry->partition = text; break;
+    case 'S': entry->server = text; break;
+    case 'V': entry->uidvalidity = number(text); break;
+    case 'C': entry->createdmodseq = number(text); break;
+    case 'F': entry->foldermodseq = number(text); break;
+    case 'M': entry->mtime = number(text); break;
+    default: break;
+    }
+}
+
+static int parse_dlist(pxl_slice value, pxl_mbentry *entry, pxl_error *error)
+{
+    scanner s = {value.data, value.data + value.len};
+    pxl_slice body, key, text;
+
+    if (!scan_list(&s, &body)) return malformed(error, "dlist value does not end");
+    s = (scanner){body.data, body.data + body.len};
+    for (skip_spaces(&s); s.p < s.end; skip_spaces(&s)) {
+        if (!scan_string(&s, &key)) return malformed(error, "dlist key expected");
+        skip_spaces(&s);
+        if (at_list(&s)) {
+            if (!scan_list(&s, &text)) return malformed(error, "dlist list does not end");
+            if (key.len == 1 && *key.data == 'A') entry->acl = text;
+        } else {
+            if (!scan_string(&s, &text)) return malformed(error, "dlist value expected");
+            if (key.len == 1) set_string(entry, *key.data, text);
+        }
+    }
+    return PXL_OK;
+}
+
+/* Up to the next stop octet (or the end), which is stepped over. */
+static pxl_slice word(scanner *s, uint8_t stop)
+{
+    const uint8_t *start = s->p;
+
+    while (s->p < s->end && *s->p != stop) s->p++;
+    pxl_slice found = {start, (size_t)(s->p - start)};
+    if (s->p < s->end) s->p++;
+    return found;
+}
+
+static int parse_legacy(pxl_slice value, pxl_mbentry *entry, pxl_error *error)
+{
+    scanner s = {value.data, value.data + value.len}, extra;
+    const uint8_t *bang;
+
+    if (*s.p == '(') {
+        s.p++;
+        pxl_slice inside = word(&s, ')');
+        extra = (scanner){inside.data, inside.data + inside.len};
+        while (extra.p < extra.end) {
+            pxl_slice key = word(&extra, ' '), text = word(&extra, ' ');
+            if (pxl_same(key.data, key.len, (const uint8_t *)"uniqueid", 8)) entry->uniqueid = text;
+        }
+        skip_spaces(&s);
+    }
+    if (s.p == s.end || *s.p < '0' || *s.p > '9') return malformed(error, "neither a dlist nor a legacy value");
+    entry->mbtype = (uint32_t)number(word(&s, ' ')) & PXL_MBTYPE_MASK;
+    entry->partition = word(&s, ' ');
+    bang = entry->partition.len ? memchr(entry->partition.data, '!', entry->partition.len) : NULL;
+    if (bang) {
+        entry->server = (pxl_slice){entry->partition.data, (size_t)(bang - entry->partition.data)};
+        entry->partition.len -= entry->server.len + 1;
+        entry->partition.data = bang + 1;
+    }
+    entry->acl = (pxl_slice){s.p, (size_t)(s.end - s.p)};
+    entry->acl_tabs = 1;
+    return PXL_OK;
+}
+
+int pxl_mbentry_parse(pxl_slice value, pxl_mbentry *entry, pxl_error *error)
+{
+    memset(entry, 0, sizeof *entry);
+    if (!value.len) return malformed(error, "empty mailboxes.db value");
+    if (*value.data == '%') return parse_dlist(value, entry, error);
+    return parse_legacy(value, entry, error);
+}
+
+int pxl_acl_next(pxl_slice *rest, int tabs, pxl_slice *identifier, pxl_slice *rights)
+{
+    scanner s = {rest->data, rest->data + rest->len};
+
+    if (tabs) {
+        if (s.p == s.end) return PXL_END;
+        *identifier = word(&s, '\t');
+        *rights = word(&s, '\t');
+    } else {
+        skip_spaces(&s);
+        if (s.p == s.end) return PXL_END;
+        if (!scan_string(&s, identifier)) return PXL_E_CORRUPT;
+        skip_spaces(&s);
+        if (!scan_string(&s, rights)) return PXL_E_CORRUPT;
+    }
+    *rest = (pxl_slice){s.p, (size_t)(s.end - s.p)};
+    return PXL_OK;
+}
+
+uint32_t pxl_rights_parse(pxl_slice text)
+{
+    static const char LETTERS[] = "lrswipkxtean0123456789";
+    uint32_t rights = 0;
+    bool create = false, delete = false;
+
+    for (size_t i = 0; i < text.len; i++) {
+        const char *found = text.data[i] ? strchr(LETTERS, text.data[i]) : NULL;
+        if (found) rights |= 1u << (found - LETTERS);
+        create |= text.data[i] == 'c';
+        delete |= text.data[i] == 'd';
+    }
+    /* The old macros count only where none of their members is written out. */
+    if (create && !(rights & (PXL_RIGHT_K | PXL_RIGHT_X))) rights |= PXL_RIGHT_K | PXL_RIGHT_X;
+    if (delete && !(rights & (PXL_RIGHT_T | PXL_RIGHT_E))) rights |= PXL_RIGHT_T | PXL_RIGHT_E;
+    return rights;
+}
+
+size_t pxl_rights_print(uint32_t rights, uint8_t *out)
+{
+    static const struct {
+        char letter;
+        uint32_t any;
+    } ORDER[] = {
+        {'l', PXL_RIGHT_L}, {'r', 1u << 1}, {'s', 1u << 2}, {'w', 1u << 3}, {'i', 1u << 4}, {'p', 1u << 5},
+        {'k', PXL_RIGHT_K}, {'x', PXL_RIGHT_X}, {'t', PXL_RIGHT_T}, {'e', PXL_RIGHT_E},
+        {'c', PXL_RIGHT_K | PXL_RIGHT_X}, {'d', PXL_RIGHT_T | PXL_RIGHT_E}, {'a', PXL_RIGHT_A}, {'n', 1u << 11},
+    };
+    size_t n = 0;
+
+    for (size_t i = 0; i < sizeof ORDER / sizeof *ORDER; i++)
+        if (rights & ORDER[i].any) out[n++] = (uint8_t)ORDER[i].letter;
+    for (unsigned digit = 0; digit < 10; digit++)
+        if (rights & (1u << (12 + digit))) out[n++] = (uint8_t)('0' + digit);
+    return n;
+}

@@ -1,0 +1,297 @@
+/* naming.c - key names and what one view calls them.
+ *
+ *     key name       [domain 0x1D] component *(0x1F component)
+ *     own            "user" 0x1F localpart [0x1F ...]      -> INBOX..., or without the prefix under altnamespace
+ *     other users'   the same of somebody else             -> user.localpart..., Other Users/localpart/...
+ *     shared         anything else                         -> as it is, Shared Folders/...
+ *     deleted        DELETED 0x1F ... 0x1F hex stamp       -> never under altnamespace
+ *
+ * Octets map one to one but for the separator and, where that is '.', a literal dot ('^').  So the
+ * end of an external name is the end of its key in other letters, and pxl_extname says from where:
+ * that is how a pattern that can match no further becomes a key to leap to.
+ *
+ * Source: mboxname.c mbname_category, mbname_extname; every branch is seen in recorded answers.
+ */
+#include <strings.h>
+
+#include "bytes.h"
+#include "entry.h"
+#include "listing.h"
+
+static bool is(const uint8_t *text, size_t len, pxl_slice wanted)
+{
+    return pxl_same(text, len, wanted.data, wanted.len);
+}
+
+static bool is_inbox(const uint8_t *text, size_t len)
+{
+    return len == 5 && !strncasecmp((const char *)text, "INBOX", 5);
+}
+
+/* End of the component that begins at `at`. */
+static size_t component_end(const uint8_t *key, size_t at, size_t end)
+{
+    const uint8_t *stop = at < end ? memchr(key + at, PXL_SEPARATOR, end - at) : NULL;
+
+    return stop ? (size_t)(stop - key) : end;
+}
+
+/* Cyrus reads the stamp with strtoul: leading hex digits, and not zero. */
+static bool is_stamp(const uint8_t *text, size_t len)
+{
+    bool nonzero = false;
+
+    for (size_t i = 0; i < len; i++) {
+        uint8_t c = text[i];
+        if (!((c >= '0' && c <= '9') || (c >= 'A' && c <= 'F') || (c >= 'a' && c <= 'f'))) break;
+        nonzero |= c != '0';
+    }
+    return nonzero;
+}
+
+/* DELETED <1F> something <1F> stamp: step over the first and last component. */
+static void parse_deleted(const pxl_view *view, pxl_name *name)
+{
+    const uint8_t *key = name->key;
+    size_t first = component_end(key, name->boxes_at, name->boxes_end), last = name->boxes_end;
+
+    if (!is(key + name->boxes_at, first - name->boxes_at, view->deleted_prefix) || first == name->boxes_end) return;
+    while (last > first + 1 && key[last - 1] != PXL_SEPARATOR) last--;
+    if (last <= first + 2 || !is_stamp(key + last, name->boxes_end - last)) return;
+    name->stamp = (pxl_slice){key + last, name->boxes_end - last};
+    name->boxes_at = first + 1;
+    name->boxes_end = last - 1;
+}
+
+static pxl_category category_of(const pxl_view *view, const pxl_name *name)
+{
+    const uint8_t *top = name->key + name->boxes_at;
+    size_t top_len = component_end(name->key, name->boxes_at, name->boxes_end) - name->boxes_at;
+    bool own = pxl_name_owned(view, name);
+
+    if (!name->local_len) return CATEGORY_SHARED;
+    if (name->stamp.len) return own ? CATEGORY_OWNER_DELETED : CATEGORY_OTHER_DELETED;
+    if (!own) return CATEGORY_OTHER_USER;
+    if (name->boxes_at >= name->boxes_end) return CATEGORY_INBOX;
+    if (!view->alt) return CATEGORY_OWNER;
+    if (is(top, top_len, (pxl_slice){(const uint8_t *)"INBOX", 5}))
+        return name->boxes_at + top_len == name->boxes_end ? CATEGORY_ALT_INBOX : CATEGORY_INBOX_SUB;
+    if (is_inbox(top, top_len) || is(top, top_len, view->user_prefix) || is(top, top_len, view->shared_prefix)
+        || is(top, top_len, view->alt_prefix))
+        return CATEGORY_ALT_PREFIX;
+    return CATEGORY_OWNER;
+}
+
+bool pxl_name_owned(const pxl_view *view, const pxl_name *name)
+{
+    return name->local_len && is(name->key + name->local_at, name->local_len, view->local)
+           && is(name->key, name->domain_len, view->domain);
+}
+
+void pxl_name_parse(const pxl_view *view, const uint8_t *key, size_t len, pxl_name *name)
+{
+    const uint8_t *mark = memchr(key, PXL_DOMAIN_SEPARATOR, len);
+    size_t end;
+
+    *name = (pxl_name){.key = key, .len = len, .boxes_end = len};
+    if (mark) {
+        name->domain_len = (size_t)(mark - key);
+        name->boxes_at = name->domain_len + 1;
+    }
+    parse_deleted(view, name);
+    end = component_end(key, name->boxes_at, name->boxes_end);
+    if (end < name->boxes_end && end - name->boxes_at == 4 && !memcmp(key + name->boxes_at, "user", 4)) {
+        name->local_at = end + 1;
+        end = component_end(key, name->local_at, name->boxes_end);
+        name->local_len = end - name->local_at;
+        name->boxes_at = end < name->boxes_end ? end + 1 : end;
+    }
+    name->category = category_of(view, name);
+}
+
+/* ---- writing ----------------------------------------------------------------------------------- */
+
+static void put(pxl_extname *out, const uint8_t *text, size_t len)
+{
+    if (len > sizeof out->text - out->len) len = sizeof out->text - out->len;
+    if (len) memcpy(out->text + out->len, text, len);
+    out->len += len;
+}
+
+static void put_octet(pxl_extname *out, uint8_t c)
+{
+    put(out, &c, 1);
+}
+
+static void put_prefix(const pxl_view *view, pxl_extname *out, pxl_slice prefix)
+{
+    put(out, prefix.data, prefix.len);
+    put_octet(out, view->separator);
+}
+
+/* Octets of a key in the view's letters. */
+static void put_key(const pxl_view *view, pxl_extname *out, const uint8_t *key, size_t from, size_t to)
+{
+    size_t start = out->len;
+
+    put(out, key + from, to - from);
+    for (uint8_t *p = out->text + start, *end = out->text + out->len; p < end; p++) {
+        if (*p == PXL_SEPARATOR)
+            *p = view->separator;
+        else if (*p == '.' && view->separator == '.')
+            *p = '^';
+    }
+}
+
+/* Start of the stretch that maps one to one, which the components from `key_at` on begin. */
+static void mark_tail(pxl_extname *out, size_t key_at)
+{
+    out->tail = out->len;
+    out->tail_key = key_at;
+}
+
+static void put_boxes(const pxl_view *view, const pxl_name *name, pxl_extname *out)
+{
+    out->boxes = out->len;
+    put_key(view, out, name->key, name->boxes_at, name->boxes_end);
+}
+
+/* crossdomains: "@domain" hangs on the first component that tells users or shared trees apart. */
+static bool shows_domain(const pxl_view *view, const pxl_name *name)
+{
+    return view->crossdomains && !(view->crossdomains_onlyother && is(name->key, name->domain_len, view->domain));
+}
+
+static void put_domain(const pxl_view *view, const pxl_name *name, pxl_extname *out)
+{
+    out->tail_end = out->len;
+    put_octet(out, '@');
+    if (name->domain_len)
+        put_key(view, out, name->key, 0, name->domain_len);
+    else
+        put(out, view->default_domain.data, view->default_domain.len);
+}
+
+static void put_user(const pxl_view *view, const pxl_name *name, pxl_extname *out)
+{
+    mark_tail(out, name->local_at);
+    put_key(view, out, name->key, name->local_at, name->local_at + name->local_len);
+    if (shows_domain(view, name)) put_domain(view, name, out);
+    if (name->boxes_at >= name->boxes_end) return;
+    put_octet(out, view->separator);
+    put_boxes(view, name, out);
+}
+
+static bool alt_shared(const pxl_view *view, const pxl_name *name, pxl_extname *out)
+{
+    size_t top = component_end(name->key, name->boxes_at, name->boxes_end);
+
+    if (name->boxes_at >= name->boxes_end) return false;
+    if (top == name->boxes_end && is(name->key + name->boxes_at, top - name->boxes_at, (pxl_slice){(const uint8_t *)"user", 4})) {
+        put(out, view->user_prefix.data, view->user_prefix.len);
+        return true;
+    }
+    put_prefix(view, out, view->shared_prefix);
+    mark_tail(out, name->boxes_at);
+    out->boxes = out->len;
+    put_key(view, out, name->key, name->boxes_at, top);
+    if (shows_domain(view, name)) put_domain(view, name, out);
+    put_key(view, out, name->key, top, name->boxes_end);
+    return true;
+}
+
+static bool alt_external(const pxl_view *view, const pxl_name *name, pxl_extname *out)
+{
+    switch (name->category) {
+    case CATEGORY_SHARED:
+        return !name->stamp.len && alt_shared(view, name, out);
+    case CATEGORY_OTHER_USER:
+        put_prefix(view, out, view->user_prefix);
+        put_user(view, name, out);
+        return true;
+    case CATEGORY_INBOX:
+        put(out, (const uint8_t *)"INBOX", 5);
+        return true;
+    case CATEGORY_OWNER:
+    case CATEGORY_INBOX_SUB:
+    case CATEGORY_ALT_INBOX:
+    case CATEGORY_ALT_PREFIX:
+        if (name->category == CATEGORY_ALT_INBOX || name->category == CATEGORY_ALT_PREFIX)
+            put_prefix(view, out, view->alt_prefix);
+        mark_tail(out, name->boxes_at);
+        put_boxes(view, name, out);
+        return true;
+    default:
+        return false; /* nothing deleted has a name here */
+    }
+}
+
+static bool plain_external(const pxl_view *view, const pxl_name *name, pxl_extname *out)
+{
+    bool foreign = !view->admin_domains && !is(name->key, name->domain_len, view->domain);
+    size_t top = component_end(name->key, name->boxes_at, name->boxes_end);
+
+    if (name->stamp.len) put_prefix(view, out, view->deleted_prefix);
+    if (!name->local_len) {
+        if (foreign || name->boxes_at >= name->boxes_end) return false;
+        if (is_inbox(name->key + name->boxes_at, top - name->boxes_at)) return false;
+        mark_tail(out, name->boxes_at);
+        put_boxes(view, name, out);
+    } else if (name->stamp.len || name->category == CATEGORY_OTHER_USER) {
+        if (foreign && !view->crossdomains) return false;
+        put(out, (const uint8_t *)"user", 4);
+        put_octet(out, view->separator);
+        put_user(view, name, out);
+    } else {
+        put(out, (const uint8_t *)"INBOX", 5);
+        if (name->category == CATEGORY_INBOX) return true;
+        put_octet(out, view->separator);
+        mark_tail(out, name->boxes_at);
+        put_boxes(view, name, out);
+    }
+    return true;
+}
+
+bool pxl_name_external(const pxl_view *view, const pxl_name *name, pxl_extname *out)
+{
+    out->len = out->tail = out->tail_key = 0;
+    out->boxes = out->tail_end = SIZE_MAX;
+    if (!(view->alt ? alt_external(view, name, out) : plain_external(view, name, out))) return false;
+    if (out->tail_end == SIZE_MAX) out->tail_end = out->len;
+    if (out->boxes == SIZE_MAX) out->boxes = out->len;
+    if (name->stamp.len) {
+        put_octet(out, view->separator);
+        put(out, name->stamp.data, name->stamp.len);
+    }
+    if (view->admin_domains && name->domain_len) {
+        put_octet(out, '@');
+        put(out, name->key, name->domain_len);
+    }
+    return true;
+}
+
+bool pxl_name_hidden(const pxl_view *view, const uint8_t *component, size_t len, uint32_t count)
+{
+    for (uint32_t i = 0; i < count && i < view->hidden_count; i++)
+        if (is(component, len, view->hidden[i])) return true;
+    return false;
+}
+
+size_t pxl_name_from_internal(const uint8_t *text, size_t len, uint8_t *key, size_t cap)
+{
+    const uint8_t *mark = memchr(text, '!', len);
+    size_t domain = mark ? (size_t)(mark - text) : 0;
+
+    if (!len || len > cap) return 0;
+    for (size_t i = 0; i < len; i++) {
+        uint8_t c = text[i];
+        if (mark && i == domain)
+            c = PXL_DOMAIN_SEPARATOR;
+        else if (c == '.' && (!mark || i > domain))
+            c = PXL_SEPARATOR;
+        else if (c == '^' && (!mark || i > domain))
+            c = '.';
+        key[i] = c;
+    }
+    return len;
+}

@@ -1,0 +1,381 @@
+/* pxl.h - the one public header of the C core.
+ *
+ * Pure functions over bytes: nothing here opens a file, logs, or knows Python.  Results are
+ *     0            done
+ *     > 0          not an error (PXL_END: nothing left; PXL_ABSENT: not there)
+ *     < 0          an error, described in the caller's pxl_error
+ * Slices are borrowed: they point into memory the caller passed in and live as long as it does.
+ * Objects made by pxl_*_new or pxl_*_open belong to the caller, who ends them with the matching
+ * _free or _close.  One object must not be used by two threads at once; different objects may.
+ *
+ * The part between the two cffi marks is read by ffi_build.py as the Python binding's
+ * declarations, so the two cannot drift apart: plain C declarations only, no macros.
+ */
+#ifndef PXL_H
+#define PXL_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* cffi: begin */
+enum {
+    PXL_OK = 0,
+    PXL_END = 1,             /* nothing left */
+    PXL_ABSENT = 2,          /* no such key */
+    PXL_MORE = 3,            /* stopped at a limit; call again */
+    PXL_E_FORMAT = -1,       /* not a format this reader knows */
+    PXL_E_VERSION = -2,      /* the format, in a version or variant this reader refuses */
+    PXL_E_CORRUPT = -3,      /* a checksum, length, order or link that cannot be */
+    PXL_E_SHORT = -4,        /* the image ends before what its header promises */
+    PXL_E_MEMORY = -5,       /* an allocation failed */
+    PXL_E_ARGUMENT = -6,     /* the caller's mistake */
+    PXL_E_BLOCK = -7,        /* a damaged row block (the index, not the source) */
+    PXL_E_FETCH = -8         /* the caller's fetch function failed; its own error stands */
+};
+
+typedef struct {
+    int code;                /* the negative result, 0 when no error */
+    const char *message;     /* constant text, never freed */
+    uint64_t offset;         /* where in the image */
+    uint64_t expected, got;  /* the two numbers that disagree, 0 and 0 where none do */
+} pxl_error;
+
+typedef struct {
+    const uint8_t *data;
+    size_t len;
+} pxl_slice;
+
+/* ---- readers: a cyrusdb file image -> records (reader.c, twoskip.c, skiplist.c, flat.c, twom.c) */
+
+enum {
+    PXL_TWOSKIP = 1,
+    PXL_SKIPLIST = 2,
+    PXL_FLAT = 3,
+    PXL_TWOM = 4
+};
+
+enum {
+    PXL_SALVAGE = 1          /* step over what is damaged and count it, instead of refusing */
+};
+
+typedef struct {
+    pxl_slice key, value;
+    uint64_t offset;         /* of the record in the image */
+} pxl_record;
+
+typedef struct {
+    int format;              /* PXL_TWOSKIP ... */
+    uint32_t version, flags; /* as the file's header has them */
+    uint64_t generation;     /* grows with each repack, 0 where the format has none */
+    uint64_t records;        /* live records the header promises, 0 where it does not say */
+    uint64_t end;            /* committed bytes: nothing at or after this offset is believed */
+    uint64_t lost;           /* damaged places stepped over so far (PXL_SALVAGE only) */
+} pxl_source;
+
+typedef struct pxl_reader pxl_reader;
+
+/* Recognise `image` by its content and prepare to read it.  The image stays the caller's, must
+ * outlive the reader, and may be rewritten in place by it (flat unescapes there). */
+int pxl_reader_open(pxl_reader **reader, uint8_t *image, uint64_t len, int options, pxl_error *error);
+/* The next live record, keys strictly ascending in octet order; PXL_END after the last. */
+int pxl_reader_next(pxl_reader *reader, pxl_record *record, pxl_error *error);
+/* What the header says; `lost` is current. */
+const pxl_source *pxl_reader_source(const pxl_reader *reader);
+/* How far the reader is, as an offset into the image, for progress. */
+uint64_t pxl_reader_at(const pxl_reader *reader);
+void pxl_reader_close(pxl_reader *reader);
+/* Read everything and throw it away; the number of records, for measuring a parse alone. */
+int pxl_reader_drain(pxl_reader *reader, uint64_t *records, pxl_error *error);
+
+/* CRC-32 as zlib computes it (reflected 0xEDB88320), of `len` octets. */
+uint32_t pxl_crc32(const uint8_t *data, size_t len);
+/* The same by the slow way that every processor has, for tests to compare. */
+uint32_t pxl_crc32_portable(const uint8_t *data, size_t len);
+/* XXH3-64 with seed 0 and the default secret. */
+uint64_t pxl_xxh3(const uint8_t *data, size_t len);
+
+/* ---- one mailboxes.db value (mbentry.c) -------------------------------------------------------- */
+
+enum {                       /* mbtype: the class in the low four bits, then flags; Cyrus' own numbers */
+    PXL_NETNEWS = 0x1,
+    PXL_JMAPSUBMIT = 0x2,
+    PXL_JMAPPUSHSUB = 0x3,
+    PXL_SIEVE = 0x5,
+    PXL_COLLECTION = 0x8,
+    PXL_CALENDAR = 0x9,
+    PXL_ADDRESSBOOK = 0xa,
+    PXL_CLASS = 0xf,
+    PXL_REMOTE = 0x10,
+    PXL_RESERVED = 0x20,
+    PXL_MOVING = 0x40,
+    PXL_TOMBSTONE = 0x80,
+    PXL_INTERMEDIATE = 0x100,
+    PXL_LEGACY_DIRS = 0x200,
+    PXL_MBTYPE_MASK = 0x3ff
+};
+
+enum {                       /* rights: bit n is letter n of "lrswipkxtean0123456789" */
+    PXL_RIGHT_L = 0x1,
+    PXL_RIGHT_R = 0x2,
+    PXL_RIGHT_I = 0x10,
+    PXL_RIGHT_K = 0x40,
+    PXL_RIGHT_X = 0x80,
+    PXL_RIGHT_T = 0x100,
+    PXL_RIGHT_E = 0x200,
+    PXL_RIGHT_A = 0x400
+};
+
+typedef struct {             /* slices point into the value; absent fields are empty or 0 */
+    uint32_t mbtype;
+    int acl_tabs;            /* the ACL is in the legacy id TAB rights TAB form */
+    pxl_slice uniqueid, name, partition, server, acl;
+    uint64_t uidvalidity, createdmodseq, foldermodseq, mtime;
+} pxl_mbentry;
+
+int pxl_mbentry_parse(pxl_slice value, pxl_mbentry *entry, pxl_error *error);
+/* Take the next pair off `rest`, which starts as entry.acl; PXL_END when empty, PXL_E_CORRUPT. */
+int pxl_acl_next(pxl_slice *rest, int tabs, pxl_slice *identifier, pxl_slice *rights);
+uint32_t pxl_mbtype_parse(pxl_slice letters);
+/* Stored rights text -> mask. Source: RFC 4314 2.1.1 as lib/acl.c cyrus_acl_strtomask applies it. */
+uint32_t pxl_rights_parse(pxl_slice text);
+/* Mask -> text in canonical order, c and d included; `out` holds at least 24 octets. */
+size_t pxl_rights_print(uint32_t rights, uint8_t *out);
+
+/* ---- row blocks (rows.c) ----------------------------------------------------------------------- */
+
+enum {
+    PXL_KEY_MAX = 2048,      /* octets of a row's key */
+    PXL_NAME_MAX = 1000,     /* octets of a mailbox's key name; Cyrus itself stops at 490 */
+    PXL_BLOCK_MORE = 1       /* first octet of a block: another block of the same owner follows */
+};
+
+typedef struct pxl_rows pxl_rows;
+
+/* Walk a block.  `key` and `payload` are good until the next call. */
+pxl_rows *pxl_rows_new(void);
+void pxl_rows_free(pxl_rows *rows);
+void pxl_rows_start(pxl_rows *rows, pxl_slice block);
+int pxl_rows_next(pxl_rows *rows, pxl_slice *key, pxl_slice *payload);
+/* The payload of one key: PXL_OK, PXL_ABSENT or PXL_E_BLOCK. Cost: linear in the block. */
+int pxl_rows_find(pxl_slice block, pxl_slice key, pxl_slice *payload);
+
+typedef struct pxl_cutter pxl_cutter;
+
+/* Write rows, in ascending key order, into blocks of about `target` octets whose keys are
+ * owner + separator, where separator is the shortest string above the last row of the block
+ * before and not above the first of this (empty for the first block).  A block is cut only where
+ * that key fits into `keymax` octets. */
+pxl_cutter *pxl_cutter_new(size_t target, size_t keymax);
+void pxl_cutter_free(pxl_cutter *cutter);
+/* `first` is the separator of the first block to come; `more` whether blocks follow the last. */
+int pxl_cutter_start(pxl_cutter *cutter, pxl_slice owner, pxl_slice first, int more);
+int pxl_cutter_add(pxl_cutter *cutter, pxl_slice key, pxl_slice payload);
+/* Close the last block.  With no row added, nothing comes out. */
+int pxl_cutter_finish(pxl_cutter *cutter);
+/* Finished blocks since the last take, each u16 key length, u32 value length (little-endian), key,
+ * value; good until the next call on this cutter. */
+pxl_slice pxl_cutter_take(pxl_cutter *cutter);
+/* Octets that the next take would give. */
+size_t pxl_cutter_waiting(const pxl_cutter *cutter);
+/* Rows of `block` with `changes` applied, added to the cutter.  changes: for each, ascending,
+ * u16 key length, u32 payload length or 0xFFFFFFFF for removal, key, payload. */
+int pxl_cutter_merge(pxl_cutter *cutter, pxl_slice block, pxl_slice changes);
+
+/* ---- inversion (invert.c) ---------------------------------------------------------------------- */
+
+enum {                       /* tables an inversion writes */
+    PXL_DIRECTORY = 0,
+    PXL_POSTINGS = 1,
+    PXL_UNIQUEIDS = 2,
+    PXL_TABLES = 3
+};
+
+enum {                       /* the octet after an identifier in a postings key */
+    PXL_LIST_LOOKUP = 0,     /* rows that grant or deny lookup, and the owner's intermediates */
+    PXL_LIST_QUIET = 1       /* the other rows: they only complete the rights of a row seen elsewhere */
+};
+
+typedef struct {
+    uint64_t entries, tombstones, intermediates, grants;
+    uint64_t skipped_uniqueid, skipped_reverse_acl, skipped_other;   /* keys that are not names: I, A, the rest */
+    uint64_t skipped_identifiers;  /* ACL entries that no userid can match: control octets, over PXL_IDENTIFIER_MAX */
+} pxl_counts;
+
+enum { PXL_IDENTIFIER_MAX = 255 };
+
+typedef struct pxl_inversion pxl_inversion;
+
+/* `target` is the size of a block in octets. */
+pxl_inversion *pxl_inversion_new(size_t target);
+void pxl_inversion_free(pxl_inversion *inversion);
+/* Take up to `limit` records from `reader` (which must stay open until pxl_inversion_free: names
+ * are borrowed from its image) and write their directory blocks.  PXL_MORE or PXL_END. */
+int pxl_inversion_feed(pxl_inversion *inversion, pxl_reader *reader, uint64_t limit, pxl_error *error);
+/* The same for one record that has no lasting memory: a key name and its mailboxes.db value. */
+int pxl_inversion_add(pxl_inversion *inversion, pxl_slice name, pxl_slice value, pxl_error *error);
+/* After the last record: write blocks of PXL_DIRECTORY (its last), PXL_POSTINGS or PXL_UNIQUEIDS,
+ * about `limit` octets at a time.  PXL_MORE or PXL_END. */
+int pxl_inversion_emit(pxl_inversion *inversion, int table, size_t limit, pxl_error *error);
+/* Finished blocks of a table, as pxl_cutter_take gives them. */
+pxl_slice pxl_inversion_take(pxl_inversion *inversion, int table);
+const pxl_counts *pxl_inversion_counts(const pxl_inversion *inversion);
+
+/* Instead of feed: take the records whose names are below `upper` (empty: all) from `reader` and
+ * compare them with `block`, the directory rows of that range in an existing index.  Differences
+ * go to pxl_inversion_changes.  PXL_MORE, or PXL_END when the reader has no more. */
+int pxl_inversion_compare(pxl_inversion *inversion, pxl_reader *reader, pxl_slice block, pxl_slice upper,
+                          pxl_error *error);
+/* Differences since the last call: u16 key length, u32 length of the old payload, u32 of the new
+ * (0xFFFFFFFF: none), key, old, new. */
+pxl_slice pxl_inversion_changes(pxl_inversion *inversion);
+
+/* The directory row of one mailbox is varint mbtype, then a msgpack array of uniqueid, partition,
+ * server, uidvalidity, createdmodseq, foldermodseq, mtime and ACL [identifier, rights, ...].
+ * Absent strings are nil.  In the ACL nil stands for the owner of the mailbox and for the rights
+ * "lrswipkxtecdan". */
+
+/* A postings row's payload, at most 15 octets; its length. */
+size_t pxl_posting_encode(uint32_t mbtype, uint32_t granted, uint32_t denied, uint8_t *out);
+/* userid of the owner of a key name, in the form used by ACLs: localpart[@domain]; empty if none. */
+size_t pxl_name_owner(pxl_slice name, uint8_t *out, size_t cap);
+
+/* ---- LIST (listing.c, and match.c, naming.c, cursor.c, answer.c behind it) ---------------------- */
+
+typedef struct {             /* who asks, and in which namespace; slices stay the caller's */
+    uint8_t separator;       /* '/' or '.' */
+    uint8_t alt;             /* altnamespace (never for an admin) */
+    uint8_t admin;
+    uint8_t own;             /* has passes over INBOX and own mailboxes */
+    uint8_t admin_domains;   /* virtdomains and admin: names end in @domain */
+    uint8_t crossdomains, crossdomains_onlyother;
+    uint8_t other_users, shared;         /* the namespace is enabled */
+    uint8_t allow_deleted;
+    uint8_t special_use_always;
+    pxl_slice local, domain;             /* of the userid; domain empty for the default one */
+    pxl_slice filter_domain;             /* what follows the @ of the userid as typed */
+    pxl_slice default_domain;
+    pxl_slice owner;                     /* key name of the own INBOX */
+    pxl_slice user_prefix, shared_prefix, alt_prefix, deleted_prefix;  /* without separator */
+    const pxl_slice *hidden;             /* first components that only vendor.cmu-dav shows */
+    uint32_t hidden_count;
+    uint32_t hidden_recursive;           /* how many of them RECURSIVEMATCH hides too: the first ones */
+    uint32_t owner_rights, admin_rights; /* implicit */
+} pxl_view;
+
+enum {                       /* the form of a LIST command decides how flags are spelt */
+    PXL_FORM_LIST = 0,
+    PXL_FORM_XLIST = 1,
+    PXL_FORM_LSUB = 2,
+    PXL_FORM_EXTENDED = 3
+};
+
+enum {                       /* selection and return options */
+    PXL_SELECT_SUBSCRIBED = 0x1,
+    PXL_SELECT_RECURSIVEMATCH = 0x2,
+    PXL_SELECT_SPECIAL_USE = 0x4,
+    PXL_SELECT_DAV = 0x8,
+    PXL_SELECT_DELETED = 0x10,
+    PXL_SELECT_NONEXISTENT = 0x20,
+    PXL_RETURN_CHILDREN = 0x100,
+    PXL_RETURN_SUBSCRIBED = 0x200,
+    PXL_RETURN_SPECIAL_USE = 0x400,
+    PXL_RETURN_MYRIGHTS = 0x800,
+    PXL_RETURN_STATUS = 0x1000,
+    PXL_RETURN_METADATA = 0x2000
+};
+
+typedef struct pxl_query pxl_query;
+
+/* One LIST command, compiled; shared by any number of listings once its patterns are added. */
+pxl_query *pxl_query_new(int form, uint32_t options, uint8_t separator);
+void pxl_query_free(pxl_query *query);
+/* A pattern with the reference already joined to its front. */
+int pxl_query_add(pxl_query *query, const uint8_t *pattern, size_t len);
+
+enum {                       /* what a list of row blocks is to a listing */
+    PXL_ROLE_LOOKUP = 0,     /* an identifier's postings, list 0 */
+    PXL_ROLE_QUIET = 1,      /* the same, list 1 */
+    PXL_ROLE_DIRECTORY = 2,
+    PXL_ROLE_SUBSCRIPTIONS = 3,
+    PXL_ROLE_SPECIAL_USE = 4
+};
+
+enum {
+    PXL_PROBE = 0x1000,      /* added to a list's number where it is read out of order */
+    PXL_FLAT_ORDER = 2       /* flag of a subscriptions block: kept in the order of a flat file */
+};
+
+enum {                       /* attributes of a row */
+    PXL_NOINFERIORS = 0x1,
+    PXL_NOSELECT = 0x2,
+    PXL_NONEXISTENT = 0x4,
+    PXL_SUBSCRIBED = 0x8,
+    PXL_HASCHILDREN = 0x10,
+    PXL_HASNOCHILDREN = 0x20,
+    PXL_CHILDINFO = 0x40
+};
+
+enum {                       /* what a listing writes */
+    PXL_OUTPUT_IMAP = 0,     /* complete untagged lines */
+    PXL_OUTPUT_ITEMS = 1     /* u16 name length, u16 special-use length, u32 attributes, u32 rights, name, use */
+};
+
+/* What a listing asks its caller for.  Each returns PXL_OK, PXL_ABSENT, or PXL_E_FETCH when it
+ * failed; slices it hands out stay good until its next call for the same number. */
+typedef struct {
+    /* The block of list `number` that would hold `key`, or with `after` the one that follows the
+     * block it gave last. */
+    int (*fetch)(void *handle, uint32_t number, const uint8_t *key, size_t keylen, int after, pxl_slice *block);
+    /* The items of a STATUS line, "(MESSAGES 0)"; PXL_ABSENT makes the row \Noselect. */
+    int (*status)(void *handle, const uint8_t *key, size_t keylen, pxl_slice *items);
+    /* Complete METADATA lines. */
+    int (*metadata)(void *handle, const uint8_t *key, size_t keylen, pxl_slice *lines);
+} pxl_callbacks;
+
+typedef struct pxl_listing pxl_listing;
+
+pxl_listing *pxl_listing_new(void);
+void pxl_listing_free(pxl_listing *listing);
+/* Begin an answer; view and query must outlive it. */
+void pxl_listing_start(pxl_listing *listing, const pxl_view *view, const pxl_query *query, int output);
+/* A list to read and its first block, which must outlive the answer (NULL, 0: ask fetch). */
+int pxl_listing_add(pxl_listing *listing, int role, uint32_t number, const uint8_t *block, size_t len);
+/* Write rows until about `limit` octets are there: PXL_MORE, PXL_END, or an error.  After
+ * PXL_MORE the same call goes on; the blocks may meanwhile be those of a later snapshot if
+ * pxl_listing_rewind was called. */
+int pxl_listing_run(pxl_listing *listing, size_t limit, const pxl_callbacks *callbacks, void *handle, pxl_error *error);
+/* What run has written since it was called. */
+pxl_slice pxl_listing_output(const pxl_listing *listing);
+/* Forget every block: the next run asks fetch for each again. */
+void pxl_listing_rewind(pxl_listing *listing);
+
+/* cffi: end */
+
+/* ---- inside the core only --------------------------------------------------------------------- */
+
+/* One cyrusdb format.  `open` may allocate `state`; `next` keeps keys strictly ascending. */
+typedef struct {
+    int format;
+    int (*recognise)(const uint8_t *image, uint64_t len);
+    int (*open)(pxl_reader *reader, pxl_error *error);
+    int (*next)(pxl_reader *reader, pxl_record *record, pxl_error *error);
+    void (*close)(pxl_reader *reader);
+} pxl_format;
+
+struct pxl_reader {
+    const pxl_format *format;
+    uint8_t *image;          /* the caller's */
+    uint64_t len;
+    int options;
+    pxl_source source;
+    uint64_t at;             /* offset of the next record; its meaning is the format's own */
+    pxl_slice last;          /* key of the record before, to prove ascending order */
+    void *state;             /* what a format keeps beside; freed by its close */
+};
+
+extern const pxl_format pxl_twoskip_format, pxl_skiplist_format, pxl_flat_format, pxl_twom_format;
+
+/* Fill `error` (which may be NULL) and return `code`. */
+int pxl_fail(pxl_error *error, int code, const char *message, uint64_t offset, uint64_t expected, uint64_t got);
+
+#endif

@@ -1,0 +1,85 @@
+/* reader.c - which cyrusdb format an image is in, and the one interface they share.
+ *
+ * Formats are recognised by content, never by name.  Order of asking matters once: flat has no
+ * magic, so it comes last and takes what is left if that looks like `key TAB value LF` lines.
+ */
+#include <stdlib.h>
+
+#include "bytes.h"
+#include "pxl.h"
+
+static const pxl_format *const FORMATS[] = {
+    &pxl_twoskip_format,
+};
+
+int pxl_fail(pxl_error *error, int code, const char *message, uint64_t offset, uint64_t expected, uint64_t got)
+{
+    if (error) *error = (pxl_error){code, message, offset, expected, got};
+    return code;
+}
+
+int pxl_reader_open(pxl_reader **out, uint8_t *image, uint64_t len, int options, pxl_error *error)
+{
+    const pxl_format *format = NULL;
+    pxl_reader *reader;
+    int result;
+
+    *out = NULL;
+    for (size_t i = 0; i < sizeof FORMATS / sizeof *FORMATS && !format; i++)
+        if (FORMATS[i]->recognise(image, len)) format = FORMATS[i];
+    if (!format) return pxl_fail(error, PXL_E_FORMAT, "no known mailboxes.db format", 0, 0, 0);
+
+    reader = calloc(1, sizeof *reader);
+    if (!reader) return pxl_fail(error, PXL_E_MEMORY, "out of memory", 0, sizeof *reader, 0);
+    reader->format = format;
+    reader->image = image;
+    reader->len = len;
+    reader->options = options;
+    reader->source.format = format->format;
+    result = format->open(reader, error);
+    if (result < 0) {
+        pxl_reader_close(reader);
+        return result;
+    }
+    *out = reader;
+    return PXL_OK;
+}
+
+int pxl_reader_next(pxl_reader *reader, pxl_record *record, pxl_error *error)
+{
+    int result = reader->format->next(reader, record, error);
+
+    if (result != PXL_OK) return result;
+    if (reader->last.data
+        && pxl_compare(reader->last.data, reader->last.len, record->key.data, record->key.len) >= 0)
+        return pxl_fail(error, PXL_E_CORRUPT, "keys out of order (or links in a loop)", record->offset, 0, 0);
+    reader->last = record->key;
+    return PXL_OK;
+}
+
+const pxl_source *pxl_reader_source(const pxl_reader *reader)
+{
+    return &reader->source;
+}
+
+uint64_t pxl_reader_at(const pxl_reader *reader)
+{
+    return reader->at < reader->source.end ? reader->at : reader->source.end;
+}
+
+void pxl_reader_close(pxl_reader *reader)
+{
+    if (!reader) return;
+    if (reader->format->close) reader->format->close(reader);
+    free(reader);
+}
+
+int pxl_reader_drain(pxl_reader *reader, uint64_t *records, pxl_error *error)
+{
+    pxl_record record;
+    int result;
+
+    for (*records = 0; (result = pxl_reader_next(reader, &record, error)) == PXL_OK; ++*records)
+        continue;
+    return result == PXL_END ? PXL_OK : result;
+}

@@ -1,0 +1,308 @@
+/* rows.c - the row block: many short rows, sorted by key and prefix-compressed, in one LMDB value.
+ *
+ * Grammar (numbers are LEB128 varints of at most 32 bits):
+ *
+ *     block = u8 flags  row*                       flags: PXL_BLOCK_MORE
+ *     row   = shared  rest_len  payload_len  rest[rest_len]  payload[payload_len]
+ *     key   = the first `shared` octets of the key before it, then `rest`
+ *
+ * Worked example, two postings rows "user\x1fbob" (payload 00 ff 1f) and "user\x1fbob\x1fSent":
+ *     01                                  more blocks follow
+ *     00 08 03 "user\x1fbob" 00 ff 1f     nothing shared, eight octets, three of payload
+ *     08 05 03 "\x1fSent"    00 ff 1f     eight shared
+ *
+ * A list of rows is one or more blocks under keys owner + separator; see pxl_cutter in pxl.h.
+ * There are no restart points: blocks are a page at most, and a scan of one costs less than the
+ * space that an index inside it would.
+ */
+#include <stdlib.h>
+
+#include "bytes.h"
+#include "pxl.h"
+#include "rows.h"
+
+int pxl_row_next(pxl_row *row)
+{
+    const uint8_t *p = row->at;
+    uint32_t shared, rest, payload;
+
+    if (p == row->end) return PXL_END;
+    if (!pxl_varint_get(&p, row->end, &shared) || !pxl_varint_get(&p, row->end, &rest)
+        || !pxl_varint_get(&p, row->end, &payload))
+        return PXL_E_BLOCK;
+    if (shared > row->keylen || rest > PXL_KEY_MAX - shared || rest > (size_t)(row->end - p)
+        || payload > (size_t)(row->end - p) - rest)
+        return PXL_E_BLOCK;
+    memcpy(row->key + shared, p, rest);
+    row->keylen = shared + rest;
+    row->shared = shared;
+    row->payload = (pxl_slice){p + rest, payload};
+    row->at = p + rest + payload;
+    return PXL_OK;
+}
+
+void pxl_row_start(pxl_row *row, pxl_slice block)
+{
+    row->keylen = row->shared = 0;
+    row->payload = (pxl_slice){NULL, 0};
+    row->more = block.len && (block.data[0] & PXL_BLOCK_MORE);
+    row->at = block.len ? block.data + 1 : block.data;
+    row->end = block.data + block.len;
+}
+
+struct pxl_rows {
+    pxl_row row;
+};
+
+pxl_rows *pxl_rows_new(void)
+{
+    return calloc(1, sizeof(pxl_rows));
+}
+
+void pxl_rows_free(pxl_rows *rows)
+{
+    free(rows);
+}
+
+void pxl_rows_start(pxl_rows *rows, pxl_slice block)
+{
+    pxl_row_start(&rows->row, block);
+}
+
+int pxl_rows_next(pxl_rows *rows, pxl_slice *key, pxl_slice *payload)
+{
+    int result = pxl_row_next(&rows->row);
+
+    *key = (pxl_slice){rows->row.key, rows->row.keylen};
+    *payload = rows->row.payload;
+    return result;
+}
+
+int pxl_rows_find(pxl_slice block, pxl_slice key, pxl_slice *payload)
+{
+    pxl_row row;
+    int result;
+
+    pxl_row_start(&row, block);
+    while ((result = pxl_row_next(&row)) == PXL_OK) {
+        int order = pxl_compare(row.key, row.keylen, key.data, key.len);
+        if (order < 0) continue;
+        *payload = row.payload;
+        return order ? PXL_ABSENT : PXL_OK;
+    }
+    return result == PXL_END ? PXL_ABSENT : result;
+}
+
+/* ---- bytes that grow --------------------------------------------------------------------------- */
+
+bool pxl_bytes_room(pxl_bytes *bytes, size_t n)
+{
+    size_t cap = bytes->cap ? bytes->cap : 1024;
+    uint8_t *grown;
+
+    if (n <= bytes->cap - bytes->len) return true;
+    if (n > SIZE_MAX / 4 - bytes->len) return false;
+    while (cap - bytes->len < n) cap *= 2;
+    grown = realloc(bytes->data, cap);
+    if (!grown) return false;
+    bytes->data = grown;
+    bytes->cap = cap;
+    return true;
+}
+
+bool pxl_bytes_add(pxl_bytes *bytes, const void *data, size_t n)
+{
+    if (!pxl_bytes_room(bytes, n)) return false;
+    if (n) memcpy(bytes->data + bytes->len, data, n);
+    bytes->len += n;
+    return true;
+}
+
+void pxl_bytes_free(pxl_bytes *bytes)
+{
+    free(bytes->data);
+    *bytes = (pxl_bytes){NULL, 0, 0};
+}
+
+/* ---- cutting ----------------------------------------------------------------------------------- */
+
+struct pxl_cutter {
+    size_t target, keymax;
+    pxl_bytes owner;         /* prefix of every block's key */
+    pxl_bytes block;         /* under construction: flags, rows */
+    pxl_bytes done;          /* finished items since the last take */
+    uint8_t separator[PXL_KEY_MAX];
+    size_t separator_len;
+    uint8_t last[PXL_KEY_MAX];
+    size_t last_len;
+    size_t rows;             /* in the block under construction */
+    int more;
+    bool taken;
+};
+
+pxl_cutter *pxl_cutter_new(size_t target, size_t keymax)
+{
+    pxl_cutter *cutter = calloc(1, sizeof *cutter);
+
+    if (!cutter) return NULL;
+    cutter->target = target;
+    cutter->keymax = keymax;
+    return cutter;
+}
+
+void pxl_cutter_free(pxl_cutter *cutter)
+{
+    if (!cutter) return;
+    pxl_bytes_free(&cutter->owner);
+    pxl_bytes_free(&cutter->block);
+    pxl_bytes_free(&cutter->done);
+    free(cutter);
+}
+
+static bool fresh_block(pxl_cutter *cutter)
+{
+    uint8_t flags = 0;
+
+    cutter->block.len = cutter->rows = cutter->last_len = 0;
+    return pxl_bytes_add(&cutter->block, &flags, 1);
+}
+
+int pxl_cutter_start(pxl_cutter *cutter, pxl_slice owner, pxl_slice first, int more)
+{
+    if (first.len > PXL_KEY_MAX) return PXL_E_ARGUMENT;
+    cutter->owner.len = 0;
+    if (!pxl_bytes_add(&cutter->owner, owner.data, owner.len)) return PXL_E_MEMORY;
+    if (first.len) memcpy(cutter->separator, first.data, first.len);
+    cutter->separator_len = first.len;
+    cutter->more = more;
+    return fresh_block(cutter) ? PXL_OK : PXL_E_MEMORY;
+}
+
+static int close_block(pxl_cutter *cutter, bool more)
+{
+    size_t keylen = cutter->owner.len + cutter->separator_len;
+    uint8_t lengths[6] = {(uint8_t)keylen, (uint8_t)(keylen >> 8)};
+
+    if (cutter->taken) cutter->done.len = 0;
+    cutter->taken = false;
+    if (cutter->block.len > UINT32_MAX || keylen > UINT16_MAX) return PXL_E_ARGUMENT;
+    for (int i = 0; i < 4; i++) lengths[2 + i] = (uint8_t)(cutter->block.len >> (8 * i));
+    cutter->block.data[0] = more ? PXL_BLOCK_MORE : 0;
+    if (!pxl_bytes_add(&cutter->done, lengths, sizeof lengths)
+        || !pxl_bytes_add(&cutter->done, cutter->owner.data, cutter->owner.len)
+        || !pxl_bytes_add(&cutter->done, cutter->separator, cutter->separator_len)
+        || !pxl_bytes_add(&cutter->done, cutter->block.data, cutter->block.len) || !fresh_block(cutter))
+        return PXL_E_MEMORY;
+    return PXL_OK;
+}
+
+/* Before a row that would overfill the block: close it, if the next block's key may be that short. */
+static int maybe_cut(pxl_cutter *cutter, pxl_slice key, size_t row_len)
+{
+    size_t shared = pxl_shared(cutter->last, cutter->last_len, key.data, key.len);
+    int result;
+
+    if (!cutter->rows || cutter->block.len + row_len <= cutter->target) return PXL_OK;
+    if (cutter->owner.len + shared + 1 > cutter->keymax) return PXL_OK;
+    if ((result = close_block(cutter, true)) < 0) return result;
+    memcpy(cutter->separator, key.data, shared + 1);
+    cutter->separator_len = shared + 1;
+    return PXL_OK;
+}
+
+int pxl_cutter_add(pxl_cutter *cutter, pxl_slice key, pxl_slice payload)
+{
+    size_t shared;
+    uint8_t *p;
+    int result;
+
+    if (key.len > PXL_KEY_MAX || payload.len > UINT32_MAX / 2) return PXL_E_ARGUMENT;
+    if (cutter->rows && pxl_compare(cutter->last, cutter->last_len, key.data, key.len) >= 0) return PXL_E_ARGUMENT;
+    shared = pxl_shared(cutter->last, cutter->last_len, key.data, key.len);
+    if ((result = maybe_cut(cutter, key, 4 + key.len - shared + payload.len)) < 0) return result;
+    if (!cutter->rows) shared = 0;
+    if (!pxl_bytes_room(&cutter->block, 15 + key.len + payload.len)) return PXL_E_MEMORY;
+    p = cutter->block.data + cutter->block.len;
+    p = pxl_varint_put(p, (uint32_t)shared);
+    p = pxl_varint_put(p, (uint32_t)(key.len - shared));
+    p = pxl_varint_put(p, (uint32_t)payload.len);
+    memcpy(p, key.data + shared, key.len - shared);
+    p += key.len - shared;
+    if (payload.len) memcpy(p, payload.data, payload.len);
+    cutter->block.len = (size_t)(p + payload.len - cutter->block.data);
+    memcpy(cutter->last + shared, key.data + shared, key.len - shared);
+    cutter->last_len = key.len;
+    cutter->rows++;
+    return PXL_OK;
+}
+
+int pxl_cutter_finish(pxl_cutter *cutter)
+{
+    return cutter->rows ? close_block(cutter, cutter->more != 0) : PXL_OK;
+}
+
+pxl_slice pxl_cutter_take(pxl_cutter *cutter)
+{
+    pxl_slice done = {cutter->done.data, cutter->taken ? 0 : cutter->done.len};
+
+    cutter->taken = true;
+    return done;
+}
+
+size_t pxl_cutter_waiting(const pxl_cutter *cutter)
+{
+    return cutter->taken ? 0 : cutter->done.len;
+}
+
+/* ---- merging changes into a block -------------------------------------------------------------- */
+
+#define REMOVED UINT32_MAX
+
+typedef struct {
+    pxl_slice key, payload;
+    bool removed;
+} change;
+
+/* The change at the head of `rest`: PXL_OK and taken off, PXL_END, or PXL_E_ARGUMENT. */
+static int take_change(pxl_slice *rest, change *c)
+{
+    uint32_t keylen, payload;
+
+    if (!rest->len) return PXL_END;
+    if (rest->len < 6) return PXL_E_ARGUMENT;
+    keylen = pxl_le16(rest->data);
+    payload = pxl_le32(rest->data + 2);
+    c->removed = payload == REMOVED;
+    if (c->removed) payload = 0;
+    if (!pxl_has(rest->len, 6, keylen) || !pxl_has(rest->len, 6 + (uint64_t)keylen, payload)) return PXL_E_ARGUMENT;
+    c->key = (pxl_slice){rest->data + 6, keylen};
+    c->payload = (pxl_slice){rest->data + 6 + keylen, payload};
+    rest->data += 6 + keylen + payload;
+    rest->len -= 6 + keylen + payload;
+    return PXL_OK;
+}
+
+int pxl_cutter_merge(pxl_cutter *cutter, pxl_slice block, pxl_slice changes)
+{
+    pxl_row row;
+    change c;
+    int have_row, have_change, result = PXL_OK;
+
+    pxl_row_start(&row, block);
+    have_row = pxl_row_next(&row);
+    have_change = take_change(&changes, &c);
+    while (have_row == PXL_OK || have_change == PXL_OK) {
+        int order = have_row != PXL_OK      ? 1
+                    : have_change != PXL_OK ? -1
+                                            : pxl_compare(row.key, row.keylen, c.key.data, c.key.len);
+        if (order < 0)
+            result = pxl_cutter_add(cutter, (pxl_slice){row.key, row.keylen}, row.payload);
+        else if (!c.removed)
+            result = pxl_cutter_add(cutter, c.key, c.payload);
+        if (result < 0) return result;
+        if (order <= 0) have_row = pxl_row_next(&row);
+        if (order >= 0) have_change = take_change(&changes, &c);
+    }
+    if (have_row < 0) return have_row;
+    return have_change < 0 ? have_change : PXL_OK;
+}

@@ -1,0 +1,70 @@
+"""pyxlist: IMAP LIST from an inverted, memory-mapped mailbox list.
+
+    build(source, index_path)     make an index of a Cyrus mailboxes.db, or bring it up to date
+    open(index_path)              -> Index
+    Index.view(userid, groups)    -> View: list, respond, rights, state
+    Index.lookup, who, verify, check, stat
+
+Names that are not listed in `__all__` may change without notice.
+"""
+
+from __future__ import annotations
+
+from pyxlist.acl import Rights
+from pyxlist.command import Answer, View
+from pyxlist.config import Config
+from pyxlist.entry import Entry, Mbtype
+from pyxlist.errors import (
+    CommandError,
+    CorruptSourceError,
+    GapError,
+    MailboxError,
+    MailboxExists,
+    MailboxHasChildren,
+    MailboxMissing,
+    PyxlistError,
+    SourceError,
+    StoreBusyError,
+    StoreDamagedError,
+    StoreError,
+    StoreFullError,
+    StoreVersionError,
+    UnsupportedSourceError,
+)
+from pyxlist.index.build import BuildReport, build
+from pyxlist.index.check import Difference
+from pyxlist.listing import Item
+from pyxlist.opened import Index
+from pyxlist.opened import open_index as open
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Answer",
+    "BuildReport",
+    "CommandError",
+    "Config",
+    "CorruptSourceError",
+    "Difference",
+    "Entry",
+    "GapError",
+    "Index",
+    "Item",
+    "MailboxError",
+    "MailboxExists",
+    "MailboxHasChildren",
+    "MailboxMissing",
+    "Mbtype",
+    "PyxlistError",
+    "Rights",
+    "SourceError",
+    "StoreBusyError",
+    "StoreDamagedError",
+    "StoreError",
+    "StoreFullError",
+    "StoreVersionError",
+    "UnsupportedSourceError",
+    "View",
+    "build",
+    "open",
+]

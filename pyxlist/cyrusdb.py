@@ -1,0 +1,171 @@
+"""A mailboxes.db on disk -> a checked image in memory that the C readers walk.
+
+The whole file is read into memory of our own instead of being mapped: a server may truncate or
+replace a file while we look at it, and a map would then kill the process.  A live file is read
+without locks.  Its writer only ever appends records, rewrites pointers below the size that the
+header promises, and rewrites the header last; so an image whose every linked record has its
+checksum is a state between two commits.  A torn pointer shows as a wrong checksum, and the file is
+then simply read again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+from pyxlist._pxl import ffi, lib
+from pyxlist.errors import CorruptSourceError, SourceError, StoreDamagedError, UnsupportedSourceError
+
+__all__ = ["Image", "Progress", "Source", "open_source", "raise_core_error", "read_image"]
+
+# stage, done, total (octets); called at most every 100 ms
+Progress = Callable[[str, int, int], None]
+
+_CHUNK: Final = 1 << 22
+_ATTEMPTS: Final = 5
+_PAUSE_S: Final = 0.05
+
+_FORMATS: Final = {
+    lib.PXL_TWOSKIP: "twoskip",
+    lib.PXL_SKIPLIST: "skiplist",
+    lib.PXL_FLAT: "flat",
+    lib.PXL_TWOM: "twom",
+}
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Image:
+    """A file's octets as they were read: `data` (a writable C buffer of `size_bytes`), and which file it was."""
+
+    path: str
+    data: Any
+    size_bytes: int
+    inode: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Source:
+    """What the header of a source says.
+
+    `end` is the number of committed octets, `records` what the header promises (0: it does not say),
+    `generation` grows with each repack, `inode` of the file that was read.
+    """
+
+    path: str
+    format: str
+    version: int
+    generation: int
+    records: int
+    end: int
+    size_bytes: int
+    inode: int
+
+
+def read_image(path: str | os.PathLike[str], progress: Progress | None = None) -> Image:
+    """Read a file whole.  Raises SourceError when it cannot be opened or read.
+
+    A file that grows meanwhile is read up to the size it had; one that shrinks is read to its new end.
+    """
+    name = os.fspath(path)
+    try:
+        with open(path, "rb", buffering=0) as file:
+            status = os.fstat(file.fileno())
+            size = status.st_size
+            data = ffi.new("uint8_t[]", size or 1)
+            done = _fill(file, memoryview(ffi.buffer(data, size)) if size else memoryview(b""), progress)
+    except IsADirectoryError as error:
+        raise SourceError("is a directory", path=name, remedy="give the mailboxes.db itself") from error
+    except OSError as error:
+        raise SourceError(f"cannot be read: {error.strerror}", path=name) from error
+    except MemoryError as error:
+        raise SourceError("does not fit into memory", path=name, got=size) from error
+    return Image(name, data, done, status.st_ino)
+
+
+def _fill(file: Any, view: memoryview, progress: Progress | None) -> int:
+    done, told = 0, time.monotonic()
+    while done < len(view):
+        count = file.readinto(view[done : done + _CHUNK])
+        if not count:
+            break
+        done += count
+        if progress and time.monotonic() - told >= 0.1:
+            told = time.monotonic()
+            progress("read", done, len(view))
+    return done
+
+
+@contextlib.contextmanager
+def open_source(path: str | os.PathLike[str], progress: Progress | None = None) -> Iterator[tuple[Any, Source]]:
+    """The C reader of a source, placed before its first record, and what its header says.
+
+    A file caught in the middle of a header or pointer rewrite is read again, up to five times.
+    Raises UnsupportedSourceError for a format or version we do not read, CorruptSourceError for octets
+    that contradict their format, SourceError for a file that cannot be read.
+    """
+    image = read_image(path, progress)
+    reader, error = _start(image)
+    for _ in range(_ATTEMPTS - 1):
+        if reader is not None or error.code not in (lib.PXL_E_CORRUPT, lib.PXL_E_SHORT):
+            break
+        if not _changed_since(image):
+            break
+        time.sleep(_PAUSE_S)
+        image = read_image(path, progress)
+        reader, error = _start(image)
+    if reader is None:
+        raise_core_error(error, image.path)
+    try:
+        yield reader, _describe(image, reader)
+    finally:
+        lib.pxl_reader_close(reader)
+
+
+def _start(image: Image) -> tuple[Any, Any]:
+    """(reader, error) of an image; reader is None when it cannot be opened."""
+    out, error = ffi.new("pxl_reader **"), ffi.new("pxl_error *")
+    code = lib.pxl_reader_open(out, image.data, image.size_bytes, 0, error)
+    return (None if code < 0 else out[0]), error
+
+
+def _changed_since(image: Image) -> bool:
+    """Whether the file is a live one that has changed since the image was taken."""
+    try:
+        with open(image.path, "rb") as file:
+            head = file.read(128)
+            return os.fstat(file.fileno()).st_ino != image.inode or head != bytes(ffi.buffer(image.data, len(head)))
+    except OSError:
+        return False
+
+
+def _describe(image: Image, reader: Any) -> Source:
+    source = lib.pxl_reader_source(reader)
+    return Source(
+        path=image.path,
+        format=_FORMATS[source.format],
+        version=source.version,
+        generation=source.generation,
+        records=source.records,
+        end=source.end,
+        size_bytes=image.size_bytes,
+        inode=image.inode,
+    )
+
+
+def raise_core_error(error: Any, path: str) -> None:
+    """Raise what a negative result of the C core means for the file at `path`."""
+    message = ffi.string(error.message).decode() if error.message else "failed"
+    if error.code == lib.PXL_E_MEMORY:
+        raise MemoryError(message)
+    if error.code == lib.PXL_E_BLOCK:
+        raise StoreDamagedError(message, path=path, remedy="build the index anew from its source")
+    numbers = {"expected": error.expected, "got": error.got} if error.expected or error.got else {}
+    if error.code == lib.PXL_E_FORMAT:
+        raise UnsupportedSourceError(message, path=path, remedy="give a Cyrus mailboxes.db")
+    kind = UnsupportedSourceError if error.code == lib.PXL_E_VERSION else CorruptSourceError
+    remedy = "take a fresh copy, or repair it with Cyrus' own tools" if kind is CorruptSourceError else None
+    raise kind(message, path=path, offset=error.offset, remedy=remedy, **numbers)

@@ -1,0 +1,350 @@
+"""Make an index equal to a source: from nothing into a fresh directory, or by difference into an old one.
+
+A fresh index is written beside its place, unsynced and in key order, then synced and renamed into
+place: nobody ever sees half of it, and a build that dies leaves nothing but a directory that the
+next build sweeps away.  An existing index is brought up to date in one transaction that writes only
+what differs, so its readers go on with the old state until the new one is whole.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import fcntl
+import os
+import pathlib
+import secrets
+import shutil
+import time
+from collections.abc import Iterator
+from typing import Any, Final
+
+import lmdb
+
+from pyxlist._pxl import ffi, lib
+from pyxlist.config import Config
+from pyxlist.cyrusdb import Progress, Source, open_source, raise_core_error
+from pyxlist.errors import StoreError, StoreFullError
+from pyxlist.index import companions
+from pyxlist.index.env import Store, create_store, open_store
+from pyxlist.index.layout import BLOCK_BYTES, WHOLE_TABLE, iter_blocks, iter_changes, pack_meta, unpack_meta
+from pyxlist.index.rows import iter_blocks_of
+from pyxlist.index.write import Change, apply_changes
+
+__all__ = ["BuildReport", "build", "differences"]
+
+_BATCH_RECORDS: Final = 8192
+_BATCH_BYTES: Final = 1 << 22
+_COMMIT_BYTES: Final = 1 << 25  # dirty pages LMDB holds in memory before a fresh build commits them
+_TABLES: Final = ((lib.PXL_DIRECTORY, "directory"), (lib.PXL_POSTINGS, "postings"), (lib.PXL_UNIQUEIDS, "uniqueids"))
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class BuildReport:
+    """What a build did.
+
+    `mode`         "create", "update" or "none" (the index was equal already)
+    `mailboxes`    entries in the source, tombstones and intermediates included
+    `added`, `changed`, `removed`   mailboxes
+    `skipped`      what was stepped over, by kind
+    `seconds`      wall time;  `index_bytes` size of the data file afterwards
+    """
+
+    mode: str
+    mailboxes: int
+    added: int
+    changed: int
+    removed: int
+    skipped: dict[str, int]
+    seconds: float
+    source_format: str
+    index_bytes: int
+
+
+def build(
+    source: str | os.PathLike[str],
+    index_path: str | os.PathLike[str],
+    config: Config | None = None,
+    subscriptions: str | os.PathLike[str] | None = None,
+    annotations: str | os.PathLike[str] | None = None,
+    progress: Progress | None = None,
+) -> BuildReport:
+    """Create the index at `index_path`, or bring it up to date with `source`; atomic and idempotent.
+
+    `config` is stored in the index (None: keep what is stored, or Cyrus' defaults).  `subscriptions` is a
+    Cyrus configdirectory or a folder of `*.sub` and `*.sub.db` files, `annotations` an annotations.db; None
+    leaves what the index has of them.  `progress(stage, done, total)` is called at most every 100 ms.
+    Raises SourceError for a source that cannot be used (the index stays as it was), StoreError for an
+    index that cannot be written.
+    """
+    started = time.monotonic()
+    path = pathlib.Path(index_path)
+    told = _Told(progress)
+    with open_source(source, told.tell) as (reader, header):
+        if _is_vacant(path):
+            report = _create(reader, header, path, config, subscriptions, annotations, told)
+        else:
+            report = _update(reader, header, path, config, subscriptions, annotations, told)
+    size = (path / "data.mdb").stat().st_size
+    return dataclasses.replace(report, seconds=time.monotonic() - started, index_bytes=size)
+
+
+class _Told:
+    """A progress callback that is not called too often."""
+
+    def __init__(self, progress: Progress | None) -> None:
+        self._progress = progress
+        self._at = time.monotonic()
+
+    def tell(self, stage: str, done: int, total: int) -> None:
+        now = time.monotonic()
+        if self._progress and now - self._at >= 0.1:
+            self._at = now
+            self._progress(stage, done, total)
+
+
+def _is_vacant(path: pathlib.Path) -> bool:
+    """Nothing stands there, or an empty directory.  Raises StoreError for anything that is no index."""
+    if not path.exists():
+        return True
+    if not path.is_dir():
+        raise StoreError("is not a directory", path=path, remedy="choose another place for the index")
+    with os.scandir(path) as items:
+        names = {item.name for item in items}
+    if names and "data.mdb" not in names:
+        raise StoreError("is neither empty nor an index", path=path, remedy="choose another place for the index")
+    return not names
+
+
+# --- from nothing ---
+
+
+def _create(
+    reader: Any,
+    header: Source,
+    path: pathlib.Path,
+    config: Config | None,
+    subscriptions: Any,
+    annotations: Any,
+    told: _Told,
+) -> BuildReport:
+    with _workplace(path) as fresh:
+        store = create_store(fresh)
+        try:
+            counts = _fill(store, reader, header, told)
+            with store.env.begin(write=True) as txn:
+                _put_meta(txn, store, header, config or Config(), counts)
+                companions.store(txn, store.tables, config or Config(), subscriptions, annotations)
+            store.env.sync(True)
+        except lmdb.Error as error:
+            raise store.translate(error) from error
+        finally:
+            store.close()
+        _publish(fresh, path)
+    return _report("create", header, counts, counts["mailboxes"], 0, 0)
+
+
+@contextlib.contextmanager
+def _workplace(path: pathlib.Path) -> Iterator[pathlib.Path]:
+    """A directory beside `path` to build in: locked while in use, and removed if not published."""
+    _sweep(path)
+    fresh = path.parent / f".{path.name}.building-{secrets.token_hex(6)}"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fresh.mkdir()
+    except OSError as error:
+        raise StoreError(f"cannot be created: {error.strerror}", path=path, remedy="check the parent directory") from error
+    with open(fresh / "building.lock", "w", encoding="ascii") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            yield fresh
+        except OSError as error:
+            raise StoreFullError(f"cannot be written: {error.strerror}", path=path) from error
+        finally:
+            shutil.rmtree(fresh, ignore_errors=True)
+
+
+def _sweep(path: pathlib.Path) -> None:
+    """Remove what builds that died have left: directories whose lock nobody holds."""
+    for left in path.parent.glob(f".{path.name}.building-*"):
+        with contextlib.suppress(OSError), open(left / "building.lock", encoding="ascii") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def _publish(fresh: pathlib.Path, path: pathlib.Path) -> None:
+    (fresh / "building.lock").unlink()
+    _sync_directory(fresh)
+    try:
+        fresh.rename(path)
+    except OSError as error:
+        raise StoreError(f"cannot be put in place: {error.strerror}", path=path, remedy="run the build again") from error
+    _sync_directory(path.parent)
+
+
+def _sync_directory(path: pathlib.Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _fill(store: Store, reader: Any, header: Source, told: _Told) -> dict[str, int]:
+    """Write directory, postings and uniqueids of every record; the counts."""
+    inversion = _inversion()
+    error = ffi.new("pxl_error *")
+    writer = _Appender(store)
+    code = lib.PXL_MORE
+    while code == lib.PXL_MORE:
+        code = lib.pxl_inversion_feed(inversion, reader, _BATCH_RECORDS, error)
+        if code < 0:
+            raise_core_error(error, header.path)
+        writer.put("directory", lib.pxl_inversion_take(inversion, lib.PXL_DIRECTORY))
+        told.tell("read", lib.pxl_reader_at(reader), header.end)
+    for number, table in _TABLES:
+        code = lib.PXL_MORE
+        while code == lib.PXL_MORE:
+            code = lib.pxl_inversion_emit(inversion, number, _BATCH_BYTES, error)
+            if code < 0:
+                raise_core_error(error, header.path)
+            writer.put(table, lib.pxl_inversion_take(inversion, number))
+            told.tell("write", writer.written, 0)
+    writer.commit()
+    return _counts(inversion)
+
+
+def _inversion() -> Any:
+    inversion = lib.pxl_inversion_new(BLOCK_BYTES)
+    if not inversion:
+        raise MemoryError("out of memory")
+    return ffi.gc(inversion, lib.pxl_inversion_free)
+
+
+class _Appender:
+    """Appends finished blocks to the tables of a store nobody else sees, committing every 32 MiB."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._txn = store.env.begin(write=True)
+        self._dirty = 0
+        self.written = 0
+
+    def put(self, table: str, items: Any) -> None:
+        if not items.len:
+            return
+        with self._txn.cursor(db=self._store.tables[table]) as cursor:
+            cursor.putmulti(iter_blocks(memoryview(ffi.buffer(items.data, items.len))), append=True)
+        self._dirty += items.len
+        self.written += items.len
+        if self._dirty > _COMMIT_BYTES:
+            self.commit()
+            self._txn = self._store.env.begin(write=True)
+
+    def commit(self) -> None:
+        self._txn.commit()
+        self._dirty = 0
+
+
+def _counts(inversion: Any) -> dict[str, int]:
+    counts = lib.pxl_inversion_counts(inversion)
+    return {
+        "mailboxes": counts.entries,
+        "tombstones": counts.tombstones,
+        "intermediates": counts.intermediates,
+        "grants": counts.grants,
+        "uniqueid records": counts.skipped_uniqueid,
+        "reverse ACL records": counts.skipped_reverse_acl,
+        "other records": counts.skipped_other,
+        "unmatchable identifiers": counts.skipped_identifiers,
+    }
+
+
+_SKIPPED: Final = ("uniqueid records", "reverse ACL records", "other records", "unmatchable identifiers")
+
+
+def _report(mode: str, header: Source, counts: dict[str, int], added: int, changed: int, removed: int) -> BuildReport:
+    skipped = {name: counts[name] for name in _SKIPPED if counts[name]}
+    return BuildReport(mode, counts["mailboxes"], added, changed, removed, skipped, 0.0, header.format, 0)
+
+
+def _put_meta(txn: Any, store: Store, header: Source, config: Config, counts: dict[str, int]) -> None:
+    meta = store.tables["meta"]
+    txn.put(b"build", pack_meta(secrets.token_bytes(8)), db=meta)
+    txn.put(b"config", pack_meta(config.to_dict()), db=meta)
+    txn.put(b"counts", pack_meta({"mailboxes": counts["mailboxes"]}), db=meta)
+    txn.put(b"checkpoint", pack_meta(dataclasses.asdict(header)), db=meta)
+
+
+# --- by difference ---
+
+
+def _update(
+    reader: Any,
+    header: Source,
+    path: pathlib.Path,
+    config: Config | None,
+    subscriptions: Any,
+    annotations: Any,
+    told: _Told,
+) -> BuildReport:
+    store = open_store(path)
+    try:
+        with store.write() as txn:
+            inversion = _inversion()
+            changes = list(_differences(txn, store, inversion, reader, header, told))
+            apply_changes(txn, store.tables, changes)
+            counts = _counts(inversion)
+            stored = Config.from_dict(unpack_meta(txn.get(b"config", db=store.tables["meta"])))
+            companions_changed = companions.store(txn, store.tables, config or stored, subscriptions, annotations)
+            _update_meta(txn, store, header, config, counts)
+    finally:
+        store.close()
+    added = sum(old is None for _key, old, _new in changes)
+    removed = sum(new is None for _key, _old, new in changes)
+    mode = "update" if changes or companions_changed or config not in (None, stored) else "none"
+    return _report(mode, header, counts, added, len(changes) - added - removed, removed)
+
+
+def differences(txn: Any, store: Store, reader: Any, header: Source) -> Iterator[Change]:
+    """Every mailbox whose directory row is not what the source says, in key order; for `verify`."""
+    return _differences(txn, store, _inversion(), reader, header, _Told(None))
+
+
+def _differences(
+    txn: Any, store: Store, inversion: Any, reader: Any, header: Source, told: _Told
+) -> Iterator[Change]:
+    """Every mailbox whose directory row is not what the source says, in key order."""
+    error = ffi.new("pxl_error *")
+    held: tuple[bytes, bytes] | None = None
+    blocks = iter_blocks_of(txn, store.tables["directory"], WHOLE_TABLE)
+    for separator, block in blocks:
+        if held is not None:
+            yield from _compare(inversion, reader, held[1], separator, header, error)
+        held = separator, block
+        told.tell("compare", lib.pxl_reader_at(reader), header.end)
+    yield from _compare(inversion, reader, b"" if held is None else held[1], b"", header, error)
+
+
+def _compare(
+    inversion: Any, reader: Any, block: bytes, upper: bytes, header: Source, error: Any
+) -> Iterator[Change]:
+    code = lib.pxl_inversion_compare(
+        inversion, reader, (ffi.from_buffer(block), len(block)), (ffi.from_buffer(upper), len(upper)), error
+    )
+    if code < 0:
+        raise_core_error(error, header.path)
+    found = lib.pxl_inversion_changes(inversion)
+    if found.len:
+        yield from iter_changes(memoryview(ffi.buffer(found.data, found.len)))
+
+
+def _update_meta(txn: Any, store: Store, header: Source, config: Config | None, counts: dict[str, int]) -> None:
+    """Write only what differs, so that an index that was equal stays untouched."""
+    values = {b"counts": {"mailboxes": counts["mailboxes"]}, b"checkpoint": dataclasses.asdict(header)}
+    if config is not None:
+        values[b"config"] = config.to_dict()
+    for name, value in values.items():
+        packed = pack_meta(value)
+        if txn.get(name, db=store.tables["meta"]) != packed:
+            txn.put(name, packed, db=store.tables["meta"])

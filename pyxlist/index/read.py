@@ -1,0 +1,143 @@
+"""Reading an index: one mailbox, all of them, and the lists of rows that a view is made of."""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from collections.abc import Iterable, Iterator
+from typing import Any, Final
+
+from pyxlist.acl import ANYONE, Rights
+from pyxlist.config import Config
+from pyxlist.entry import Entry
+from pyxlist.index.env import Store
+from pyxlist.index.layout import KEY_MAX, WHOLE_TABLE, unpack_meta
+from pyxlist.index.rows import block_at, find_row, iter_list
+from pyxlist.names import octets_of
+
+__all__ = ["BlockReader", "Reader"]
+
+
+
+class Reader:
+    """Read access to one store.  Every method begins and ends its own snapshot."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+
+    def meta(self, name: str) -> Any:
+        """A value of the meta table, None if it is not there."""
+        with self.store.read() as txn:
+            raw = txn.get(name.encode(), db=self.store.tables["meta"])
+        return None if raw is None else unpack_meta(raw)
+
+    def config(self) -> Config:
+        """The configuration that the index answers by."""
+        return Config.from_dict(self.meta("config"))
+
+    def lookup(self, key: bytes) -> Entry | None:
+        """The entry of a key name, tombstones and intermediates included.  Cost: one descent, one block."""
+        with self.store.read() as txn:
+            row = find_row(txn, self.store.tables["directory"], WHOLE_TABLE, key)
+        return None if row is None else Entry.unpack(key, row)
+
+    def entries(self) -> Iterator[Entry]:
+        """Every entry in key order, from one snapshot that stays open while the caller iterates."""
+        with self.store.read() as txn:
+            for key, row in iter_list(txn, self.store.tables["directory"], WHOLE_TABLE):
+                yield Entry.unpack(key, row)
+
+    def special_use(self, userid: str, use: bytes) -> bytes | None:
+        """Key name of the user's own mailbox with an RFC 6154 attribute (any case), None if there is none."""
+        owner = octets_of(userid) + b"\x00"
+        with self.store.read() as txn:
+            for key, uses in iter_list(txn, self.store.tables["specialuse"], owner):
+                if use.lower() in uses.lower().split():
+                    return key
+        return None
+
+    def state(self, identifiers: Iterable[bytes]) -> bytes:
+        """An opaque token of what these identifiers see: equal token, equal answers."""
+        digest = hashlib.blake2b(digest_size=16)
+        tables = self.store.tables
+        with self.store.read() as txn:
+            for name in (b"build", b"config"):
+                digest.update(txn.get(name, db=tables["meta"]) or b"")
+            for identifier in sorted(set(identifiers)):
+                digest.update(struct.pack("<H", len(identifier)) + identifier)
+                digest.update(txn.get(identifier, db=tables["generations"]) or b"")
+        return digest.digest()
+
+    def stat(self) -> dict[str, Any]:
+        """Sizes and counts: entries and octets of each table, mailboxes, readers, the source's checkpoint."""
+        with self.store.read() as txn:
+            tables = {}
+            for name, table in self.store.tables.items():
+                stat = txn.stat(table)
+                pages = stat["branch_pages"] + stat["leaf_pages"] + stat["overflow_pages"]
+                tables[name] = {"blocks": stat["entries"], "bytes": pages * stat["psize"]}
+        info = self.store.env.info()
+        return {
+            "path": str(self.store.path),
+            "version": self.meta("version"),
+            "bytes": (self.store.path / "data.mdb").stat().st_size,
+            "mailboxes": (self.meta("counts") or {}).get("mailboxes"),
+            "tables": tables,
+            "transaction": info["last_txnid"],
+            "readers": info["num_readers"],
+            "readers_lag": self.store.readers_lag(),
+            "checkpoint": self.meta("checkpoint"),
+            "config": self.meta("config"),
+        }
+
+    def who(self, entry: Entry) -> Iterator[tuple[str, Rights]]:
+        """(identifier, rights) of those whose own entries let them see the mailbox, groups unexpanded.
+
+        Negative entries of the same identifier and of `anyone` are taken off; those of a group count only
+        against its members, whom only the caller knows.
+        """
+        granted: dict[str, int] = {}
+        denied: dict[str, int] = {}
+        for name, rights in entry.acl:
+            side, identifier = (denied, name[1:]) if name.startswith("-") else (granted, name)
+            side[identifier] = side.get(identifier, 0) | Rights.parse(rights).mask
+        everyone = denied.get(ANYONE, 0)
+        for identifier, mask in granted.items():
+            rights = Rights(mask & ~denied.get(identifier, 0) & ~everyone)
+            if "l" in rights:
+                yield identifier, rights
+
+
+class BlockReader:
+    """Gives the listing kernel the blocks it asks for, from one snapshot.
+
+    `lists` maps a list's number to its table and owner prefix.  The octets of the last block of each number
+    are held until the next is asked for, because the kernel reads them in place.
+    """
+
+    def __init__(self, txn: Any, lists: dict[int, tuple[Any, bytes]], probe: int) -> None:
+        self._txn = txn
+        self._lists = lists
+        self._probe = probe
+        self._cursors: dict[int, Any] = {}
+        self._held: dict[int, bytes] = {}
+        self.error: BaseException | None = None
+
+    def fetch(self, number: int, key: bytes, after: bool) -> bytes | None:
+        """The block that would hold `key`, or the one after the block given last; None if there is none."""
+        table, owner = self._lists[number & ~self._probe]
+        cursor = self._cursors.get(number)
+        if cursor is None:
+            cursor = self._cursors[number] = self._txn.cursor(db=table)
+            if after:
+                # The kernel walked the list's first block without asking for it.
+                cursor.set_key(owner)
+        if after:
+            block = cursor.value() if cursor.next() and cursor.key().startswith(owner) else None
+        else:
+            block = block_at(cursor, owner, key[:KEY_MAX])
+        if block is not None:
+            self._held[number] = block
+        return block
+
+

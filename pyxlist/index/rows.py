@@ -1,0 +1,186 @@
+"""Lists of rows in a table: find one, walk them, change some.  The blocks themselves are the C core's.
+
+A list is addressed by its table and owner prefix (layout.py).  Reading needs the block that would
+hold a key: the one with the largest separator not above it.  Changing rows rewrites the blocks they
+fall into and keeps two promises: the list's first block has the empty separator, and every block
+but the last says that more follow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from pyxlist._pxl import ffi, lib
+from pyxlist.errors import StoreDamagedError
+from pyxlist.index.layout import BLOCK_BYTES, KEY_MAX, MORE, iter_blocks, pack_changes
+
+__all__ = ["Changes", "apply_rows", "block_at", "find_row", "iter_list", "iter_rows", "put_list", "remove_list"]
+
+# (key, payload to set, or None to remove), keys ascending
+Changes = list[tuple[bytes, bytes | None]]
+
+
+def block_at(cursor: Any, owner: bytes, key: bytes) -> bytes | None:
+    """The block that would hold `key`, None for an empty list; leaves the cursor on it."""
+    sought = (owner + key)[:KEY_MAX]
+    if cursor.set_range(sought):
+        if cursor.key() == sought:
+            return bytes(cursor.value())
+        if not cursor.prev():
+            return None
+    elif not cursor.last():
+        return None
+    return bytes(cursor.value()) if cursor.key().startswith(owner) else None
+
+
+def find_row(txn: Any, table: Any, owner: bytes, key: bytes) -> bytes | None:
+    """The payload of one row.  Cost: one descent and a scan of one block."""
+    with txn.cursor(db=table) as cursor:
+        block = block_at(cursor, owner, key)
+    if block is None:
+        return None
+    data = ffi.from_buffer(block)
+    payload = ffi.new("pxl_slice *")
+    code = lib.pxl_rows_find((data, len(block)), (ffi.from_buffer(key), len(key)), payload)
+    if code < 0:
+        raise damaged()
+    return None if code == lib.PXL_ABSENT else ffi.buffer(payload.data, payload.len)[:]
+
+
+def iter_rows(block: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """(key, payload) of every row of a block, ascending."""
+    rows = ffi.gc(lib.pxl_rows_new(), lib.pxl_rows_free)
+    data, key, payload = ffi.from_buffer(block), ffi.new("pxl_slice *"), ffi.new("pxl_slice *")
+    lib.pxl_rows_start(rows, (data, len(block)))
+    while not (code := lib.pxl_rows_next(rows, key, payload)):
+        yield ffi.buffer(key.data, key.len)[:], ffi.buffer(payload.data, payload.len)[:] if payload.len else b""
+    if code < 0:
+        raise damaged()
+
+
+def iter_blocks_of(txn: Any, table: Any, owner: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """(separator, block) of a list, ascending."""
+    with txn.cursor(db=table) as cursor:
+        more = cursor.set_range(owner)
+        while more and cursor.key().startswith(owner):
+            yield cursor.key()[len(owner) :], cursor.value()
+            more = cursor.next()
+
+
+def iter_list(txn: Any, table: Any, owner: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """(key, payload) of every row of a list, ascending; valid while the transaction is."""
+    for _separator, block in iter_blocks_of(txn, table, owner):
+        yield from iter_rows(block)
+
+
+def damaged() -> StoreDamagedError:
+    """What to raise for a block that cannot be walked."""
+    return StoreDamagedError("a row block is damaged", remedy="delete the index and build it anew from its source")
+
+
+# --- changing ---
+
+
+def apply_rows(txn: Any, table: Any, owner: bytes, changes: Changes) -> None:
+    """Set and remove rows of one list.  Setting what is there, or removing what is not, changes nothing."""
+    with txn.cursor(db=table) as cursor:
+        at = 0
+        while at < len(changes):
+            block = block_at(cursor, owner, changes[at][0])
+            if block is None:
+                put_list(txn, table, owner, [(key, row) for key, row in changes[at:] if row is not None])
+                return
+            block_key = cursor.key()
+            upper = cursor.key()[len(owner) :] if _next_of_list(cursor, owner) else None
+            first = at
+            while at < len(changes) and (upper is None or changes[at][0] < upper):
+                at += 1
+            _rewrite(txn, table, owner, block_key, block, changes[first:at])
+
+
+def _next_of_list(cursor: Any, owner: bytes) -> bool:
+    return bool(cursor.next()) and cursor.key().startswith(owner)
+
+
+def put_list(
+    txn: Any, table: Any, owner: bytes, rows: list[tuple[bytes, bytes]], flags: int = 0, append: bool = False
+) -> None:
+    """Write a list that does not exist yet; `flags` are set in the first octet of every block."""
+    for key, block in cut(owner, rows):
+        txn.put(key, bytes((block[0] | flags,)) + block[1:] if flags else block, db=table, append=append)
+
+
+def cut(owner: bytes, rows: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """(LMDB key, block) pairs of a new list."""
+    cutter = _cutter()
+    _check(lib.pxl_cutter_start(cutter, (ffi.from_buffer(owner), len(owner)), (ffi.NULL, 0), 0))
+    return _merge_into(cutter, b"", [(key, row) for key, row in rows])
+
+
+def remove_list(txn: Any, table: Any, owner: bytes) -> None:
+    """Remove every block of a list."""
+    with txn.cursor(db=table) as cursor:
+        more = cursor.set_range(owner)
+        while more and cursor.key().startswith(owner):
+            more = cursor.delete()
+
+
+def _rewrite(txn: Any, table: Any, owner: bytes, block_key: bytes, block: bytes, changes: Changes) -> None:
+    separator, more = block_key[len(owner) :], block[0] & MORE
+    cutter = _cutter()
+    _check(
+        lib.pxl_cutter_start(
+            cutter, (ffi.from_buffer(owner), len(owner)), (ffi.from_buffer(separator), len(separator)), more
+        )
+    )
+    written = _merge_into(cutter, block, changes)
+    flags = block[0] & ~MORE
+    for key, new in written:
+        new = bytes((new[0] | flags,)) + new[1:] if flags else new
+        if key != block_key or new != block:
+            txn.put(key, new, db=table)
+    if not written:
+        _close_gap(txn, table, owner, block_key, bool(more))
+
+
+def _close_gap(txn: Any, table: Any, owner: bytes, block_key: bytes, more: bool) -> None:
+    """A block lost all its rows: the next takes its place, or the one before becomes the last."""
+    with txn.cursor(db=table) as cursor:
+        cursor.set_key(block_key)
+        if more:
+            cursor.next()
+            next_key, following = cursor.key(), cursor.value()
+            txn.delete(next_key, db=table)
+            txn.put(block_key, following, db=table)
+            return
+        before = cursor.key() if cursor.prev() else b""
+        last = cursor.value() if before.startswith(owner) else b""
+    txn.delete(block_key, db=table)
+    if last:
+        txn.put(before, bytes((last[0] & ~MORE,)) + last[1:], db=table)
+
+
+def _cutter() -> Any:
+    return ffi.gc(lib.pxl_cutter_new(BLOCK_BYTES, KEY_MAX), lib.pxl_cutter_free)
+
+
+def _merge_into(cutter: Any, block: bytes, changes: Changes) -> list[tuple[bytes, bytes]]:
+    packed = pack_changes(changes)
+    _check(
+        lib.pxl_cutter_merge(
+            cutter, (ffi.from_buffer(block), len(block)), (ffi.from_buffer(packed), len(packed))
+        )
+    )
+    _check(lib.pxl_cutter_finish(cutter))
+    done = lib.pxl_cutter_take(cutter)
+    return list(iter_blocks(memoryview(ffi.buffer(done.data, done.len)))) if done.len else []
+
+
+def _check(code: int) -> None:
+    if code == lib.PXL_E_MEMORY:
+        raise MemoryError("out of memory")
+    if code == lib.PXL_E_BLOCK:
+        raise damaged()
+    if code < 0:
+        raise ValueError("rows out of order or too long")

@@ -1,0 +1,121 @@
+"""One mailbox changed -> rows changed: the only code that writes an existing index.
+
+A change is (key name, old entry, new entry).  What it means for each table is a pure function of
+the two entries, so applying it twice, or to an index that already has it, changes nothing, and any
+sequence of changes ends where a fresh build of the result would.
+"""
+
+from __future__ import annotations
+
+import collections
+import struct
+from collections.abc import Iterable
+from typing import Any, Final
+
+from pyxlist._pxl import ffi, lib
+from pyxlist.acl import Rights
+from pyxlist.entry import Entry, Mbtype
+from pyxlist.index.layout import WHOLE_TABLE, identifier_list
+from pyxlist.index.rows import Changes, apply_rows
+from pyxlist.names import octets_of
+
+__all__ = ["Change", "apply_changes", "postings_of"]
+
+# key name, directory row before, directory row after; None where there is no mailbox
+Change = tuple[bytes, bytes | None, bytes | None]
+
+_GENERATION: Final = struct.Struct(">Q")
+_LOOKUP_MASK: Final = Rights.parse("l").mask
+_KIND_MASK: Final = lib.PXL_MBTYPE_MASK & ~Mbtype.LEGACY_DIRS
+
+
+def apply_changes(txn: Any, tables: dict[str, Any], changes: Iterable[Change]) -> int:
+    """Apply changes (any order, one a key) in a write transaction; how many there were.
+
+    Raises StoreDamagedError for a directory row that cannot be read.
+    """
+    directory: Changes = []
+    uniqueids: dict[bytes, bytes | None] = {}
+    postings: dict[bytes, dict[bytes, bytes | None]] = collections.defaultdict(dict)
+    for key, old_row, new_row in changes:
+        old = None if old_row is None else Entry.unpack(key, old_row)
+        new = None if new_row is None else Entry.unpack(key, new_row)
+        directory.append((key, new_row))
+        _change_uniqueid(uniqueids, old, new)
+        _change_postings(postings, key, old, new)
+    directory.sort()
+    apply_rows(txn, tables["directory"], WHOLE_TABLE, directory)
+    apply_rows(txn, tables["uniqueids"], WHOLE_TABLE, sorted(uniqueids.items()))
+    for owner in sorted(postings):
+        apply_rows(txn, tables["postings"], owner, sorted(postings[owner].items()))
+    touch(txn, tables, {owner[:-1] for owner in postings})
+    return len(directory)
+
+
+def touch(txn: Any, tables: dict[str, Any], identifiers: Iterable[bytes]) -> None:
+    """Note that what these identifiers see changed with this transaction."""
+    stamp = _GENERATION.pack(txn.id())
+    for identifier in identifiers:
+        txn.put(identifier, stamp, db=tables["generations"])
+
+
+def _change_uniqueid(rows: dict[bytes, bytes | None], old: Entry | None, new: Entry | None) -> None:
+    for entry, payload in ((old, None), (new, b"")):
+        if entry is not None and entry.uniqueid and not entry.mbtype & Mbtype.TOMBSTONE:
+            rows[octets_of(entry.uniqueid) + b"\x00" + entry.key] = payload
+
+
+def _change_postings(
+    postings: dict[bytes, dict[bytes, bytes | None]], key: bytes, old: Entry | None, new: Entry | None
+) -> None:
+    before = {} if old is None else postings_of(old)
+    after = {} if new is None else postings_of(new)
+    for owner in before.keys() | after.keys():
+        if before.get(owner) != after.get(owner):
+            postings[owner][key] = after.get(owner)
+
+
+def postings_of(entry: Entry) -> dict[bytes, bytes]:
+    """Owner prefix of a posting list -> the payload of the entry's row in it.
+
+    The same rule as the bulk build's (csrc/invert.c, which says why).
+    """
+    if entry.mbtype & Mbtype.TOMBSTONE:
+        return {}
+    granted, denied = _masks(entry)
+    if entry.mbtype & Mbtype.INTERMEDIATE:
+        owner = _matchable_owner(entry)
+        return {} if owner is None else {identifier_list(owner): _payload(entry, granted[owner], denied[owner])}
+    rows = {}
+    for identifier in granted.keys() | denied.keys():
+        masks = granted[identifier], denied[identifier]
+        if any(masks):
+            quiet = not (masks[0] | masks[1]) & _LOOKUP_MASK
+            rows[identifier_list(identifier, quiet)] = _payload(entry, *masks)
+    return rows
+
+
+def _masks(entry: Entry) -> tuple[collections.Counter[bytes], collections.Counter[bytes]]:
+    """Granted and denied masks of each identifier; several entries of one are united."""
+    granted: collections.Counter[bytes] = collections.Counter()
+    denied: collections.Counter[bytes] = collections.Counter()
+    for name, rights in entry.acl:
+        negative = name.startswith("-")
+        identifier = octets_of(name[1:] if negative else name)
+        if _is_matchable(identifier):
+            (denied if negative else granted)[identifier] |= Rights.parse(rights).mask
+    return granted, denied
+
+
+def _is_matchable(identifier: bytes) -> bool:
+    return 0 < len(identifier) <= lib.PXL_IDENTIFIER_MAX and min(identifier) >= 0x20
+
+
+def _matchable_owner(entry: Entry) -> bytes | None:
+    owner = entry.acl_owner
+    return octets_of(owner) if owner is not None and _is_matchable(octets_of(owner)) else None
+
+
+def _payload(entry: Entry, granted: int, denied: int) -> bytes:
+    out = ffi.new("uint8_t[15]")
+    return ffi.buffer(out, lib.pxl_posting_encode(int(entry.mbtype) & _KIND_MASK, granted, denied, out))[:]

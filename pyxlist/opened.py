@@ -1,0 +1,113 @@
+"""An open index: what `pyxlist.open` returns."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from types import TracebackType
+from typing import Any
+
+from pyxlist.acl import Rights, canonical_userid
+from pyxlist.command import View, prepared_for
+from pyxlist.config import Config
+from pyxlist.entry import Entry
+from pyxlist.errors import StoreError
+from pyxlist.index import check
+from pyxlist.index.env import open_store
+from pyxlist.index.read import Reader
+from pyxlist.listing import MetadataCallback, StatusCallback
+from pyxlist.names import key_from_internal
+from pyxlist.namespace import Namespace
+
+__all__ = ["Index", "open_index"]
+
+
+class Index:
+    """An index directory, open for reading by any number of threads; a context manager.
+
+    It survives a fork: the child reopens what it inherited at its first use.  Cost of opening: O(1).
+    """
+
+    def __init__(self, path: str | os.PathLike[str], readonly: bool = True) -> None:
+        self._store = open_store(path)
+        self._reader = Reader(self._store)
+        try:
+            if not readonly and not self._store.writable:
+                raise StoreError("the index cannot be written here", path=path, remedy="check the permissions")
+            self.config: Config = self._reader.config()
+        except BaseException:
+            self._store.close()
+            raise
+        self.readonly = readonly
+        self._prepare = prepared_for(self.config)
+        self._open = True
+
+    def __enter__(self) -> Index:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the index; its views must not be used any more.  Twice does no harm."""
+        if self._open:
+            self._open = False
+            self._store.close()
+
+    def view(
+        self,
+        userid: str,
+        groups: Iterable[str] = (),
+        admin: bool | None = None,
+        status: StatusCallback | None = None,
+        metadata: MetadataCallback | None = None,
+    ) -> View:
+        """Who asks: a userid as the server knows it and its groups' bare names.
+
+        `admin=None` lets the stored configuration decide.  `status(key, items)` supplies the item list of
+        LIST RETURN (STATUS …), `metadata(key, entries, options)` complete METADATA lines; without them a
+        mailbox answers as if it had no messages and no metadata.  A userid nobody has sees what `anyone`
+        sees.  Raises ValueError for what is not a userid.
+        """
+        names = tuple(groups) if self.config.unix_group_enable else ()
+        if admin is None:
+            admin = self.config.is_admin(canonical_userid(userid, self.config), names)
+        return View(self._reader, Namespace(self.config, userid, admin), names, self._prepare, status, metadata)
+
+    def lookup(self, name: str) -> Entry | None:
+        """The entry of an internal name; None if there is no record."""
+        return self._reader.lookup(key_from_internal(name))
+
+    def who(self, name: str) -> Iterator[tuple[str, Rights]]:
+        """(identifier, rights) of those that can see a mailbox by its internal name, groups unexpanded, in
+        ACL order; nothing for a mailbox that is not there.
+        """
+        entry = self.lookup(name)
+        return iter(()) if entry is None or not entry.is_live else self._reader.who(entry)
+
+    def entries(self) -> Iterator[Entry]:
+        """Every entry in key order, tombstones and intermediates included; one snapshot."""
+        return self._reader.entries()
+
+    def verify(self, source: str | os.PathLike[str]) -> Iterator[check.Difference]:
+        """Differences between this index and a source, streamed in key order."""
+        return check.verify(self._store, source)
+
+    def check(self) -> Iterator[str]:
+        """Broken invariants in words, streamed; nothing when the index is healthy."""
+        return check.check(self._store)
+
+    def stat(self) -> dict[str, Any]:
+        """Sizes, counts and the checkpoint, as plain values."""
+        return self._reader.stat()
+
+
+def open_index(path: str | os.PathLike[str], readonly: bool = True) -> Index:
+    """Open an index directory.
+
+    Raises StoreError when there is none, StoreVersionError for another layout, StoreDamagedError for one
+    that is truncated.
+    """
+    return Index(path, readonly)

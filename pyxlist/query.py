@@ -1,0 +1,118 @@
+"""One LIST command, compiled for the kernel: its form, its options as bits, its patterns as automata.
+
+A query depends on the command's octets and the server's configuration alone, so it is compiled once
+and shared by every view; that is what lets `View.respond` take raw octets at no cost.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, Final
+
+from pyxlist._pxl import ffi, lib
+from pyxlist.config import Config
+from pyxlist.imap import ListCommand
+
+__all__ = ["Query", "compile_query"]
+
+_SELECTION: Final = {
+    "subscribed": lib.PXL_SELECT_SUBSCRIBED,
+    "recursivematch": lib.PXL_SELECT_RECURSIVEMATCH,
+    "special-use": lib.PXL_SELECT_SPECIAL_USE,
+    "vendor.cmu-dav": lib.PXL_SELECT_DAV,
+    "vendor.cmu-include-deleted": lib.PXL_SELECT_DELETED,
+    "vendor.fm-include-nonexistent": lib.PXL_SELECT_NONEXISTENT,
+}
+_RETURN: Final = {
+    "children": lib.PXL_RETURN_CHILDREN,
+    "subscribed": lib.PXL_RETURN_SUBSCRIBED,
+    "special-use": lib.PXL_RETURN_SPECIAL_USE,
+    "myrights": lib.PXL_RETURN_MYRIGHTS,
+    "status": lib.PXL_RETURN_STATUS,
+    "metadata": lib.PXL_RETURN_METADATA,
+}
+_FORMS: Final = {"LIST": lib.PXL_FORM_LIST, "XLIST": lib.PXL_FORM_XLIST, "LSUB": lib.PXL_FORM_LSUB}
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Query:
+    """A compiled LIST.
+
+    `pointer`   the C query; lives as long as this object
+    `verbatim`  the whole untagged answer of a query that reads nothing (`LIST "" ""`), else None
+    `subscriptions`, `directory`, `rights`, `lookups`   which lists of a view it reads
+    `status_items`, `metadata_items`, `metadata_options`   as the client sent them
+    """
+
+    pointer: Any
+    verbatim: bytes | None
+    subscriptions: bool
+    directory: bool
+    rights: bool
+    lookups: bool
+    status_items: tuple[bytes, ...]
+    metadata_items: tuple[bytes, ...]
+    metadata_options: tuple[bytes, ...]
+
+
+def compile_query(command: ListCommand, config: Config) -> Query:
+    """Compile a command.  Raises MemoryError only."""
+    form = lib.PXL_FORM_EXTENDED if command.extended else _FORMS[_plain_verb(command.verb)]
+    options = _options(command, form)
+    pointer = ffi.gc(lib.pxl_query_new(form, options, config.separator[0]), lib.pxl_query_free)
+    for pattern in _patterns(command, config):
+        if lib.pxl_query_add(pointer, pattern, len(pattern)) < 0:
+            raise MemoryError("out of memory")
+    subscribed = bool(options & lib.PXL_SELECT_SUBSCRIBED)
+    rights = bool(options & lib.PXL_RETURN_MYRIGHTS)
+    return Query(
+        pointer,
+        _verbatim(command, form, config),
+        subscriptions=subscribed or bool(options & lib.PXL_RETURN_SUBSCRIBED),
+        directory=subscribed or bool(options & lib.PXL_SELECT_NONEXISTENT),
+        rights=rights,
+        lookups=rights or not subscribed,
+        status_items=command.status_items,
+        metadata_items=command.metadata_items,
+        metadata_options=command.metadata_options,
+    )
+
+
+def _plain_verb(verb: str) -> str:
+    """RLIST and RLSUB are LIST and LSUB here: there is one server."""
+    return {"RLIST": "LIST", "RLSUB": "LSUB"}.get(verb, verb)
+
+
+def _options(command: ListCommand, form: int) -> int:
+    options = sum(bit for name, bit in _SELECTION.items() if name in command.selection)
+    options |= sum(bit for name, bit in _RETURN.items() if name in command.returns)
+    if _plain_verb(command.verb) == "LSUB":
+        options |= lib.PXL_SELECT_SUBSCRIBED
+    return options if form == lib.PXL_FORM_LSUB else options | lib.PXL_RETURN_CHILDREN
+
+
+def _patterns(command: ListCommand, config: Config) -> list[bytes]:
+    patterns = [_join(command.reference, pattern, config) for pattern in command.patterns]
+    if config.foolstupidclients and not command.extended and patterns == [b"*"]:
+        return [b"INBOX*"]
+    return patterns
+
+
+def _join(reference: bytes, pattern: bytes, config: Config) -> bytes:
+    """Reference and pattern in one, one of two adjoining separators dropped.
+
+    Source: imap/imapd.c, canonical_list_pattern.
+    """
+    if config.ignorereference and not pattern.startswith(config.separator):
+        return pattern
+    if reference.endswith(config.separator) and pattern.startswith(config.separator):
+        reference = reference[:-1]
+    return reference + pattern
+
+
+def _verbatim(command: ListCommand, form: int, config: Config) -> bytes | None:
+    """An empty pattern asks for the separator, in plain LIST and XLIST only."""
+    if command.patterns[:1] != (b"",) or form not in (lib.PXL_FORM_LIST, lib.PXL_FORM_XLIST):
+        return None
+    verb = b"XLIST" if form == lib.PXL_FORM_XLIST else b"LIST"
+    return b'* %s (\\Noselect) "%s" ""\r\n' % (verb, config.separator)
