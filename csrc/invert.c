@@ -12,8 +12,8 @@
  *     1  rows that do not (`anyone p` on 300,000 INBOXes): read only to complete a row's rights
  * A row is: varint mbtype, varint granted, and varint denied if there is any.
  *
- * An intermediate is a candidate for nobody but its owner, whatever its ACL says, so it has one
- * row: the owner's.  A tombstone has none.
+ * An intermediate is a candidate for nobody but its owner, whatever its ACL says: his row stands in
+ * list 0, all others in list 1.  A tombstone has none.
  */
 #include <stdlib.h>
 
@@ -236,20 +236,15 @@ static const uint8_t *keep(pxl_inversion *inversion, pxl_slice text)
     return place;
 }
 
+/* The owner's row of an intermediate stands whatever its ACL says. */
 static int invert_intermediate(pxl_inversion *inversion, pxl_slice name, const pxl_mbentry *entry)
 {
     uint8_t owner[PXL_NAME_MAX];
-    pxl_slice rest = entry->acl, who, rights, text = {owner, pxl_name_owner(name, owner, sizeof owner)};
-    uint32_t granted = 0, denied = 0;
+    pxl_slice text = {owner, pxl_name_owner(name, owner, sizeof owner)};
 
     if (!matchable(text)) return PXL_OK;
-    while (pxl_acl_next(&rest, entry->acl_tabs, &who, &rights) == PXL_OK) {
-        if (pxl_same(who.data, who.len, text.data, text.len)) granted |= pxl_rights_parse(rights);
-        if (who.len && *who.data == '-' && pxl_same(who.data + 1, who.len - 1, text.data, text.len))
-            denied |= pxl_rights_parse(rights);
-    }
     text.data = keep(inversion, text);
-    return text.data ? add_grant(inversion, name, entry->mbtype, text, granted, denied) : PXL_E_MEMORY;
+    return text.data ? add_grant(inversion, name, entry->mbtype, text, 0, 0) : PXL_E_MEMORY;
 }
 
 static int invert_acl(pxl_inversion *inversion, pxl_slice name, const pxl_mbentry *entry)
@@ -293,7 +288,7 @@ static int invert_entry(pxl_inversion *inversion, pxl_slice name, const pxl_mben
     }
     if (entry->mbtype & PXL_INTERMEDIATE) {
         inversion->counts.intermediates++;
-        return invert_intermediate(inversion, name, entry);
+        if (invert_intermediate(inversion, name, entry) < 0) return PXL_E_MEMORY;
     }
     return invert_acl(inversion, name, entry);
 }
@@ -430,6 +425,14 @@ size_t pxl_posting_encode(uint32_t mbtype, uint32_t granted, uint32_t denied, ui
     return (size_t)(p - out);
 }
 
+static bool owns(pxl_slice who, const grant *g)
+{
+    uint8_t owner[PXL_NAME_MAX];
+    size_t len = pxl_name_owner((pxl_slice){g->name, g->name_len}, owner, sizeof owner);
+
+    return pxl_same(who.data, who.len, owner, len);
+}
+
 /* One of an identifier's two lists, from its grants [from, to). */
 static int emit_list(pxl_inversion *inversion, pxl_slice who, uint8_t list, size_t from, size_t to)
 {
@@ -448,7 +451,7 @@ static int emit_list(pxl_inversion *inversion, pxl_slice who, uint8_t list, size
             granted |= inversion->grants[inversion->by_identifier[from]].granted;
             denied |= inversion->grants[inversion->by_identifier[from]].denied;
         }
-        bool quiet = !((granted | denied) & PXL_RIGHT_L) && !(g->mbtype & PXL_INTERMEDIATE);
+        bool quiet = g->mbtype & PXL_INTERMEDIATE ? !owns(who, g) : !((granted | denied) & PXL_RIGHT_L);
         if (quiet == (list == PXL_LIST_QUIET))
             result = pxl_cutter_add(cutter, (pxl_slice){g->name, g->name_len},
                                     (pxl_slice){payload, pxl_posting_encode(g->mbtype, granted, denied, payload)});

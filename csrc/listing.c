@@ -176,27 +176,41 @@ static bool contains_parent(const pxl_listing *listing, const event *e)
     return dot_prefix(&last->name, e->text, parent ? parent - 1 : 0);
 }
 
-/* Components of the event below the owner. */
+/* Does this octet of a key end a component when the external name is read back?  A '/' in a key is
+ * no separator, but a client cannot tell. */
+static bool parts(const pxl_view *view, uint8_t octet)
+{
+    return octet == PXL_SEPARATOR || (octet == '/' && view->separator == '/');
+}
+
+/* Components of the event below the owner, as a client's spelling of it would be read: none where
+ * that names nothing ('^' under '/', '/' under '.'). */
 static size_t depth_of(const pxl_listing *listing, const event *e)
 {
-    size_t depth = 0;
+    const uint8_t *key = e->name->key;
+    size_t end = e->exact ? e->name->boxes_end : e->external->tail_key + (e->len - e->external->tail), depth = 1;
 
-    for (size_t i = e->external->boxes; i < e->len; i++)
-        depth += i == e->external->boxes || e->text[i] == listing->view->separator;
+    if (e->len <= e->external->boxes || e->len < e->external->tail || end > e->name->boxes_end) return 0;
+    for (size_t i = e->name->boxes_at; i < end; i++) {
+        if (key[i] == (listing->view->separator == '/' ? '^' : '/')) return 0;
+        depth += parts(listing->view, key[i]);
+    }
     return depth;
 }
 
-/* The same name cut to its first `depth` components. */
-static void cut_name(const pxl_view *view, const pxl_name *name, size_t depth, pxl_name *cut)
+/* The same name cut to its first `depth` components.  An admin's name without its end is without
+ * its domain too. */
+static void cut_name(const pxl_view *view, const event *e, size_t depth, pxl_name *cut)
 {
-    size_t end = name->boxes_at;
+    const pxl_name *name = e->name;
+    size_t end = name->boxes_at, start = view->admin_domains && !e->exact && name->domain_len ? name->domain_len + 1 : 0;
 
     for (size_t n = 0; n < depth; n++) {
-        const uint8_t *stop = memchr(name->key + end, PXL_SEPARATOR, name->boxes_end - end);
-        end = (size_t)((stop ? stop : name->key + name->boxes_end) - name->key) + (n + 1 < depth);
+        end += n > 0; /* over the separator */
+        while (end < name->boxes_end && !parts(view, name->key[end])) end++;
     }
     if (!depth && name->local_len && name->boxes_at < name->len) end--;
-    pxl_name_parse(view, name->key, end, cut);
+    pxl_name_parse(view, name->key + start, end - start, cut);
 }
 
 /* Its external name, read as an internal one, decides whether an ancestor counts as existing. */
@@ -223,14 +237,14 @@ static void mention_ancestors(pxl_listing *listing, const event *e)
 
     /* Youngest to oldest, until the row of memory is one or stands below one ... */
     while (least > 0) {
-        cut_name(listing->view, e->name, least - 1, &cut);
+        cut_name(listing->view, e, least - 1, &cut);
         if (!pxl_name_external(listing->view, &cut, &external)) break;
         if (listing->last.set && dot_prefix(&listing->last.name, external.text, external.len)) break;
         least--;
     }
     /* ... then answer them oldest to youngest. */
     for (; least < depth; least++) {
-        cut_name(listing->view, e->name, least, &cut);
+        cut_name(listing->view, e, least, &cut);
         if (pxl_name_external(listing->view, &cut, &external)) mention_ancestor(listing, &cut, &external);
     }
 }
@@ -367,6 +381,19 @@ static size_t after_prefix(const uint8_t *key, size_t len, uint8_t *leap)
     return len;
 }
 
+/* No name with this namespace's prefix can match further: to the one name that has another, the
+ * shared mailbox "user" (see naming.c), or, with SIZE_MAX, out of the pass. */
+static size_t leap_out(const pxl_listing *listing, const pxl_name *name, uint8_t *leap)
+{
+    const size_t domain = name->domain_len ? name->domain_len + 1 : 0, len = domain + 4;
+
+    if (name->category == CATEGORY_OTHER_USER) return SIZE_MAX;
+    if (!listing->view->alt || listing->view->crossdomains || name->category != CATEGORY_SHARED) return 0;
+    memcpy(leap, name->key, domain);
+    memcpy(leap + domain, "user", 4);
+    return pxl_compare(name->key, name->len, leap, len) < 0 ? len : SIZE_MAX;
+}
+
 /* Nothing longer can match once `dead` octets of the external name are read: the key to go on
  * with, its length, or 0 to go on with the next one. */
 static size_t leap_below(pxl_listing *listing, const pxl_name *name, const pxl_extname *external, size_t dead,
@@ -374,7 +401,8 @@ static size_t leap_below(pxl_listing *listing, const pxl_name *name, const pxl_e
 {
     size_t len;
 
-    if (dead <= external->tail || dead > external->tail_end) return 0;
+    if (external->tail == SIZE_MAX || dead > external->tail_end) return 0;
+    if (dead <= external->tail) return leap_out(listing, name, leap);
     len = external->tail_key + (dead - external->tail);
     if (len > name->len) return 0;
     /* Part of a first component may hide names that belong to the alt prefix. */
@@ -405,7 +433,8 @@ static size_t leap_over(const pxl_listing *listing, const pxl_name *name, pxl_ca
     return 0;
 }
 
-/* One candidate of a pass.  `leap` receives the key to go on with; its length or 0 is returned. */
+/* One candidate of a pass.  `leap` receives the key to go on with; its length is returned, 0 to go
+ * on with the next, SIZE_MAX to end the pass. */
 static size_t consider(pxl_listing *listing, pxl_category wanted, const pxl_subject *subject, uint8_t *leap)
 {
     const pxl_view *view = listing->view;
@@ -586,6 +615,7 @@ static int walk(pxl_listing *listing, size_t pass, size_t limit)
         }
         if (!name_of(listing, &subject, name)) continue;
         leap_len = consider(listing, PASS[pass].category, &subject, leap);
+        if (leap_len == SIZE_MAX) break;
         if (leap_len) more = pxl_merge_seek(listing, leap, leap_len);
     }
     return PXL_OK;

@@ -73,8 +73,8 @@ typedef struct {
     uint8_t text[2 * PXL_NAME_MAX + 600];
     size_t len;
     size_t boxes;            /* offset of the first component below the owner; len if none */
-    size_t tail, tail_key;   /* text[tail + n] is key[tail_key + n] for tail + n < tail_end */
-    size_t tail_end;
+    size_t tail, tail_key;   /* text[tail + n] is key[tail_key + n] for tail + n < tail_end; */
+    size_t tail_end;         /* tail is SIZE_MAX where nothing maps */
 } pxl_extname;
 
 void pxl_name_parse(const pxl_view *view, const uint8_t *key, size_t len, pxl_name *name);

@@ -254,8 +254,8 @@ static bool plain_external(const pxl_view *view, const pxl_name *name, pxl_extna
 
 bool pxl_name_external(const pxl_view *view, const pxl_name *name, pxl_extname *out)
 {
-    out->len = out->tail = out->tail_key = 0;
-    out->boxes = out->tail_end = SIZE_MAX;
+    out->len = out->tail_key = 0;
+    out->boxes = out->tail = out->tail_end = SIZE_MAX;
     if (!(view->alt ? alt_external(view, name, out) : plain_external(view, name, out))) return false;
     if (out->tail_end == SIZE_MAX) out->tail_end = out->len;
     if (out->boxes == SIZE_MAX) out->boxes = out->len;

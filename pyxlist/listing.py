@@ -68,7 +68,7 @@ _rights = functools.lru_cache(maxsize=4096)(Rights)
 class _Kernel:
     """One C listing with what its callbacks need; used by one answer at a time, then pooled."""
 
-    __slots__ = ("error", "failure", "handle", "lister", "listing", "query", "reader", "txn", "held")
+    __slots__ = ("answer", "error", "failure", "handle", "held", "lister", "listing", "query", "reader", "txn")
 
     def __init__(self, lister: Lister) -> None:
         self.lister = lister
@@ -79,7 +79,8 @@ class _Kernel:
         self.failure: BaseException | None = None
         self.query: Query | None = None
         self.txn: Any = None
-        self.held: Any = None
+        self.held: list[bytes] = []  # first blocks of the lists
+        self.answer: bytes = b""  # what a callback answered last
 
     def blocks(self) -> BlockReader:
         """The reader of this snapshot's blocks, made when the first one is asked for."""
@@ -111,7 +112,7 @@ def _ask(kernel: _Kernel, out: Any, question: Callable[[], bytes | None]) -> int
         return int(lib.PXL_E_FETCH)
     if answer is None:
         return int(lib.PXL_ABSENT)
-    kernel.held = answer
+    kernel.answer = answer
     out.data, out.len = ffi.from_buffer(answer), len(answer)
     return int(lib.PXL_OK)
 
@@ -294,7 +295,7 @@ class Lister:
 
     def _stop(self, kernel: _Kernel) -> None:
         self._end_snapshot(kernel)
-        kernel.held = kernel.query = None
+        kernel.query, kernel.held = None, []
         self._pool.append(kernel)
 
 

@@ -83,14 +83,15 @@ def postings_of(entry: Entry) -> dict[bytes, bytes]:
     if entry.mbtype & Mbtype.TOMBSTONE:
         return {}
     granted, denied = _masks(entry)
-    if entry.mbtype & Mbtype.INTERMEDIATE:
-        owner = _matchable_owner(entry)
-        return {} if owner is None else {identifier_list(owner): _payload(entry, granted[owner], denied[owner])}
+    owner = _matchable_owner(entry) if entry.mbtype & Mbtype.INTERMEDIATE else None
     rows = {}
-    for identifier in granted.keys() | denied.keys():
+    for identifier in granted.keys() | denied.keys() | ({owner} if owner else set()):
         masks = granted[identifier], denied[identifier]
-        if any(masks):
+        if entry.mbtype & Mbtype.INTERMEDIATE:
+            quiet = identifier != owner
+        else:
             quiet = not (masks[0] | masks[1]) & _LOOKUP_MASK
+        if any(masks) or identifier == owner:
             rows[identifier_list(identifier, quiet)] = _payload(entry, *masks)
     return rows
 
