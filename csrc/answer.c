@@ -11,7 +11,6 @@
  * prot_printastring; RFC 5258, 5819, 6154, 8440.
  */
 #include <stdio.h>
-#include <strings.h>
 
 #include "bytes.h"
 #include "entry.h"
@@ -36,31 +35,32 @@ static void put_text(pxl_listing *listing, const char *text)
     put(listing, text, strlen(text));
 }
 
-/* What each octet forbids: bit 0 an atom, bit 1 a quoted string. */
-static unsigned forbids(uint8_t c)
-{
-    if (c & 0x80 || c == '"' || c == '\\' || c == '\r' || c == '\n' || !c) return 3;
-    if (c == '%') return 3;
-    return c < 0x1f || c == 0x7f || c == ' ' || c == '{' || c == '(' || c == ')' || c == '*';
-}
+#define NO_ATOM 1u
+#define NO_QUOTED 3u
+
+/* What an octet forbids a string that holds it to be. */
+static const uint8_t FORBIDS[256] = {
+    [0x00] = NO_QUOTED, [0x01 ... 0x09] = NO_ATOM, ['\n'] = NO_QUOTED, [0x0b ... 0x0c] = NO_ATOM, ['\r'] = NO_QUOTED,
+    [0x0e ... 0x1e] = NO_ATOM, [' '] = NO_ATOM, ['"'] = NO_QUOTED, ['%'] = NO_QUOTED, ['('] = NO_ATOM, [')'] = NO_ATOM,
+    ['*'] = NO_ATOM, ['\\'] = NO_QUOTED, ['{'] = NO_ATOM, [0x7f] = NO_ATOM, [0x80 ... 0xff] = NO_QUOTED,
+};
 
 static void put_astring(pxl_listing *listing, const uint8_t *text, size_t len)
 {
     char head[32];
-    unsigned forbidden = !len || pxl_same(text, len, (const uint8_t *)"NIL", 3);
+    unsigned forbidden = !len || pxl_same(text, len, (const uint8_t *)"NIL", 3) ? NO_ATOM : 0;
+    pxl_bytes *out = &listing->out;
 
-    for (size_t i = 0; i < len; i++) forbidden |= forbids(text[i]);
-    if (len >= QUOTED_MAX) forbidden |= 3;
-    if (forbidden & 2) {
-        put(listing, head, (size_t)snprintf(head, sizeof head, "{%zu}\r\n", len));
-        put(listing, text, len);
-    } else if (forbidden) {
-        put(listing, "\"", 1);
-        put(listing, text, len);
-        put(listing, "\"", 1);
-    } else {
-        put(listing, text, len);
+    for (size_t i = 0; i < len; i++) forbidden |= FORBIDS[text[i]];
+    if (len >= QUOTED_MAX) forbidden = NO_QUOTED;
+    if (!pxl_bytes_room(out, len + 2)) {
+        pxl_listing_fail(listing, PXL_E_MEMORY, "out of memory");
+        return;
     }
+    if (forbidden == NO_QUOTED) put(listing, head, (size_t)snprintf(head, sizeof head, "{%zu}\r\n", len));
+    if (forbidden == NO_ATOM) out->data[out->len++] = '"';
+    put(listing, text, len);
+    if (forbidden == NO_ATOM) put(listing, "\"", 1);
 }
 
 /* ---- flags ------------------------------------------------------------------------------------- */
@@ -123,7 +123,7 @@ static pxl_slice special_use(pxl_listing *listing, const pxl_answer_row *row)
 
 /* ---- lines ------------------------------------------------------------------------------------- */
 
-static void put_flags(pxl_listing *listing, uint32_t attributes, pxl_slice use)
+static void put_flags(pxl_listing *listing, uint32_t attributes)
 {
     static const struct {
         uint32_t attribute;
@@ -140,24 +140,52 @@ static void put_flags(pxl_listing *listing, uint32_t attributes, pxl_slice use)
         put_text(listing, FLAGS[i].text);
         space = " ";
     }
-    if (!use.len) return;
-    put_text(listing, space);
+}
+
+/* "* LIST (flags) "/" ", written once for each set of flags. */
+static void put_head(pxl_listing *listing, uint32_t attributes)
+{
+    static const char *const VERBS[] = {"LIST", "XLIST", "LSUB", "LIST"};
+    const char delimiter[] = {')', ' ', '"', (char)listing->view->separator, '"', ' '};
+    size_t slot = 0, start = listing->out.len, len;
+
+    while (slot < 3 && listing->heads[slot].len && listing->heads[slot].attributes != attributes) slot++;
+    if (listing->heads[slot].len && listing->heads[slot].attributes == attributes) {
+        put(listing, listing->heads[slot].text, listing->heads[slot].len);
+        return;
+    }
+    put_text(listing, "* ");
+    put_text(listing, VERBS[listing->query->form]);
+    put_text(listing, " (");
+    put_flags(listing, attributes);
+    put(listing, delimiter, sizeof delimiter);
+    len = listing->out.len - start;
+    if (listing->failed || len > sizeof listing->heads[slot].text) return;
+    listing->heads[slot].attributes = attributes;
+    listing->heads[slot].len = (uint32_t)len;
+    memcpy(listing->heads[slot].text, listing->out.data + start, len);
+}
+
+/* A use goes before the bracket that closes the flags. */
+static void put_use(pxl_listing *listing, uint32_t attributes, pxl_slice use)
+{
+    const char delimiter[] = {')', ' ', '"', (char)listing->view->separator, '"', ' '};
+    bool flags = attributes & ~(uint32_t)PXL_CHILDINFO;
+
+    if (!use.len || listing->failed) return;
+    listing->out.len -= sizeof delimiter;
+    if (flags) put(listing, " ", 1);
     put(listing, use.data, use.len);
+    put(listing, delimiter, sizeof delimiter);
 }
 
 static void put_list(pxl_listing *listing, const pxl_answer_row *row, uint32_t attributes, pxl_slice use)
 {
-    static const char *const VERBS[] = {"LIST", "XLIST", "LSUB", "LIST"};
-    const char delimiter[] = {')', ' ', '"', (char)listing->view->separator, '"', ' '};
-
-    put_text(listing, "* ");
-    put_text(listing, VERBS[listing->query->form]);
-    put_text(listing, " (");
-    put_flags(listing, attributes, use);
-    put(listing, delimiter, sizeof delimiter);
+    put_head(listing, attributes);
+    put_use(listing, attributes, use);
     put_astring(listing, row->name.data, row->name.len);
     if (attributes & PXL_CHILDINFO) put_text(listing, " (CHILDINFO (\"SUBSCRIBED\"))");
-    put_text(listing, "\r\n");
+    put(listing, "\r\n", 2);
 }
 
 /* Stored rights and what the view has by what it is.  A '!' in a key without domain reads as the

@@ -198,6 +198,14 @@ bool pxl_merge_seek(pxl_listing *listing, const uint8_t *key, size_t len)
     return on_rows > 0 && !listing->failed;
 }
 
+bool pxl_merge_reaches(const pxl_listing *listing, const uint8_t *key, size_t len)
+{
+    const pxl_merge *merge = &listing->candidates;
+
+    return merge->on_rows
+           && pxl_compare(merge->cursors[0]->row.key, merge->cursors[0]->row.keylen, key, len) >= 0;
+}
+
 bool pxl_merge_take(pxl_listing *listing, uint8_t *key, pxl_subject *subject)
 {
     pxl_merge *merge = &listing->candidates;

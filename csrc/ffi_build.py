@@ -39,7 +39,7 @@ ffibuilder.set_source(
     sources=sorted(relative(path) for path in HERE.glob("*.c")),
     depends=sorted(relative(path) for path in HERE.glob("*.h")),
     include_dirs=[relative(HERE)],
-    extra_compile_args=["-O2", "-std=c11", "-fvisibility=hidden", "-fno-strict-aliasing"],
+    extra_compile_args=["-O3", "-std=c11", "-fno-plt", "-fvisibility=hidden", "-fno-strict-aliasing"],
     py_limited_api=True,
 )
 

@@ -67,9 +67,8 @@ static void set_row(pxl_listing *listing, pxl_answer_row *row, const event *e, c
     const uint8_t *key = subject ? subject->key : e->name->key;
     size_t key_len = subject ? subject->key_len : e->name->len;
 
-    row->name.len = row->key.len = 0;
     row->attributes = 0;
-    row->set = pxl_bytes_add(&row->name, e->text, e->len) && pxl_bytes_add(&row->key, key, key_len);
+    row->set = pxl_bytes_set(&row->name, e->text, e->len) && pxl_bytes_set(&row->key, key, key_len);
     if (!row->set) pxl_listing_fail(listing, PXL_E_MEMORY, "out of memory");
     row->has_subject = subject != NULL;
     if (subject) row->subject = *subject;
@@ -616,7 +615,7 @@ static int walk(pxl_listing *listing, size_t pass, size_t limit)
         if (!name_of(listing, &subject, name)) continue;
         leap_len = consider(listing, PASS[pass].category, &subject, leap);
         if (leap_len == SIZE_MAX) break;
-        if (leap_len) more = pxl_merge_seek(listing, leap, leap_len);
+        if (leap_len && !pxl_merge_reaches(listing, leap, leap_len)) more = pxl_merge_seek(listing, leap, leap_len);
     }
     return PXL_OK;
 }
@@ -697,6 +696,7 @@ void pxl_listing_start(pxl_listing *listing, const pxl_view *view, const pxl_que
     listing->resuming = listing->finished = listing->saw_alt = listing->last.set = false;
     listing->matches_len = listing->matches_at = 0;
     listing->out.len = 0;
+    for (size_t i = 0; i < sizeof listing->heads / sizeof *listing->heads; i++) listing->heads[i].len = 0;
 }
 
 static bool grow_pool(pxl_listing *listing)

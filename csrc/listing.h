@@ -148,6 +148,11 @@ struct pxl_listing {
     pxl_answer_row *matches; /* RECURSIVEMATCH: every event, sorted at the end */
     size_t matches_len, matches_cap, matches_at;
     pxl_bytes out;
+    struct {                 /* a line up to its name, for attributes met before */
+        uint32_t attributes;
+        uint32_t len;        /* 0: none yet */
+        char text[160];
+    } heads[4];
 };
 
 void pxl_listing_fail(pxl_listing *listing, int code, const char *message);
@@ -159,6 +164,8 @@ pxl_cursor *pxl_listing_list(pxl_listing *listing, int role);
 bool pxl_cursor_seek(pxl_listing *listing, pxl_cursor *cursor, const uint8_t *key, size_t len);
 bool pxl_cursor_next(pxl_listing *listing, pxl_cursor *cursor);
 bool pxl_merge_seek(pxl_listing *listing, const uint8_t *key, size_t len);
+/* Are the rows to come at or after `key` already? */
+bool pxl_merge_reaches(const pxl_listing *listing, const uint8_t *key, size_t len);
 /* Take the lowest row off all cursors that are at it, united; false when none is left.  `key`
  * receives a copy. */
 bool pxl_merge_take(pxl_listing *listing, uint8_t *key, pxl_subject *subject);

@@ -132,15 +132,14 @@ static void put_prefix(const pxl_view *view, pxl_extname *out, pxl_slice prefix)
 /* Octets of a key in the view's letters. */
 static void put_key(const pxl_view *view, pxl_extname *out, const uint8_t *key, size_t from, size_t to)
 {
-    size_t start = out->len;
+    const uint8_t separator = view->separator, dot = separator == '.' ? '^' : '.';
+    size_t n = to - from, room = sizeof out->text - out->len;
+    const uint8_t *in = key + from;
+    uint8_t *p = out->text + out->len;
 
-    put(out, key + from, to - from);
-    for (uint8_t *p = out->text + start, *end = out->text + out->len; p < end; p++) {
-        if (*p == PXL_SEPARATOR)
-            *p = view->separator;
-        else if (*p == '.' && view->separator == '.')
-            *p = '^';
-    }
+    if (n > room) n = room;
+    for (size_t i = 0; i < n; i++) p[i] = in[i] == PXL_SEPARATOR ? separator : in[i] == '.' ? dot : in[i];
+    out->len += n;
 }
 
 /* Start of the stretch that maps one to one, which the components from `key_at` on begin. */

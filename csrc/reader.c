@@ -10,6 +10,7 @@
 
 static const pxl_format *const FORMATS[] = {
     &pxl_twoskip_format,
+    &pxl_flat_format,
 };
 
 int pxl_fail(pxl_error *error, int code, const char *message, uint64_t offset, uint64_t expected, uint64_t got)

@@ -3,6 +3,7 @@
 #define PXL_ROWS_H
 
 #include <stdbool.h>
+#include <string.h>
 
 #include "pxl.h"
 
@@ -26,6 +27,15 @@ typedef struct {
 /* Make room for `n` more octets; false when there is no memory. */
 bool pxl_bytes_room(pxl_bytes *bytes, size_t n);
 bool pxl_bytes_add(pxl_bytes *bytes, const void *data, size_t n);
+/* Replace what is there. */
+static inline bool pxl_bytes_set(pxl_bytes *bytes, const void *data, size_t n)
+{
+    bytes->len = 0;
+    if (n > bytes->cap && !pxl_bytes_room(bytes, n)) return false;
+    if (n) memcpy(bytes->data, data, n);
+    bytes->len = n;
+    return true;
+}
 void pxl_bytes_free(pxl_bytes *bytes);
 
 #endif

@@ -1,9 +1,14 @@
-"""One mailboxes.db value understood: dlist `%(T e A %(...))` or one of the two older text forms."""
+"""One mailboxes.db value understood: dlist `%(T e A %(...))` or one of the two older text forms.
+
+A dlist string is a bare atom, "quoted", or a literal `{n+}` CRLF octets; an ACL is a list whose keys are
+identifiers, so those may be spelled in all three ways as well (fact 14).
+"""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Any
 
 _ATOM = re.compile(rb"[^ ()\r\n]+")
 
@@ -13,7 +18,8 @@ class Entry:
     """What the oracle needs to know of one mailbox.
 
     `acl` holds (identifier, rights) as stored and in stored order, `kind` is the type letter (e mail, n
-    netnews, b c a s p f not mail), `flags` any of d tombstone, i intermediate, m moving, r remote, z reserved.
+    netnews, b collection, c calendar, a address book, s p JMAP, f sieve), `flags` any of d tombstone,
+    i intermediate, m moving, r remote, z reserved, l old directories (fact 13).
     """
 
     acl: tuple[tuple[bytes, bytes], ...] = ()
@@ -58,7 +64,7 @@ def read_entry(value: bytes) -> Entry:
 
 
 def _entry(acl: tuple[tuple[bytes, bytes], ...], mbtype: str, uniqueid: bytes, uidvalidity: int) -> Entry:
-    """Type letter and flags are one word; a word that starts with a flag means mail."""
+    """Type letter and flags are one word; a word that starts with a flag, or is empty, means mail."""
     kind, flags = (mbtype[0], mbtype[1:]) if mbtype[:1] in tuple("abcenps") else ("e", mbtype)
     if "f" in flags:  # sieve is the one type written where a flag is
         kind = "f"
@@ -68,20 +74,18 @@ def _entry(acl: tuple[tuple[bytes, bytes], ...], mbtype: str, uniqueid: bytes, u
 def _read_dlist_entry(value: bytes) -> Entry:
     """`%(T ei I uniqueid V 12 A %(anyone lrs))`; a missing T means mail, a missing A nobody."""
     fields, _ = _read_value(value, 0)
-    if not isinstance(fields, list):
-        raise ValueError(f"not a list of fields: {value!r}")
     found = dict(fields)
-    acl = found.get(b"A", [])
     return _entry(
-        tuple(acl),
+        tuple(found.get(b"A", [])),
         found.get(b"T", b"").decode(),
         found.get(b"I", b""),
         int(found.get(b"V", b"0")),
     )
 
 
-# A dlist value: a string, or the (key, value) pairs of a %(...) list; plain (...) lists have empty keys.
-_Value = bytes | list[tuple[bytes, "_Value"]]
+# A dlist value is a string (bytes) or the list of (key, value) pairs of `%(...)`; in a plain `(...)` the keys
+# are empty.  Unknown fields are read and ignored (fact 13).
+_Value = Any
 
 
 def _read_value(text: bytes, at: int) -> tuple[_Value, int]:

@@ -26,7 +26,7 @@ def read_database(data: bytes) -> dict[bytes, bytes]:
 
 def read_twoskip(data: bytes) -> dict[bytes, bytes]:
     """The records of a twoskip file, found by walking its lowest level from the dummy record on."""
-    (current_size,) = struct.unpack_from(">Q", data, 44)
+    (current_size,) = struct.unpack_from(">Q", data, 48)
     records = {}
     offset = 64
     while offset:
@@ -35,7 +35,7 @@ def read_twoskip(data: bytes) -> dict[bytes, bytes]:
             records[key] = value
         # Level 0 has two pointers, written in turns: the larger one inside the committed part is valid.
         # A deletion has one pointer, to the record after the deleted one.
-        valid = [pointer for pointer in pointers[:1 if kind == b"-" else 2] if pointer < current_size]
+        valid = [pointer for pointer in pointers[: 1 if kind == b"-" else 2] if pointer < current_size]
         offset = max(valid, default=0)
     return records
 
@@ -99,7 +99,10 @@ def read_flat(data: bytes) -> dict[bytes, bytes]:
 def _unescape(text: bytes) -> bytes:
     """0xFF 0xFF stands for 0xFF, 0xFF and any other octet for that octet without its top bit."""
     return re.sub(
-        b"\xff(.)", lambda pair: pair[1] if pair[1] == b"\xff" else bytes([pair[1][0] & 0x7F]), text, flags=re.DOTALL
+        b"\xff(.)",
+        lambda pair: pair[1] if pair[1] == b"\xff" else bytes([pair[1][0] & 0x7F]),
+        text,
+        flags=re.DOTALL,
     )
 
 
@@ -116,8 +119,9 @@ def read_annotations(data: bytes) -> dict[tuple[bytes, str], bytes]:
     """{(uniqueid of the mailbox, userid or OWNER): special-use text} of an annotations.db."""
     found = {}
     for key, value in read_database(data).items():
-        uniqueid, entry, userid, *_ = key.split(b"\0") + [b"", b""]
+        uniqueid, entry, userid, *_ = [*key.split(b"\0"), b"", b""]
         if entry == b"/specialuse":
-            (size,) = struct.unpack_from(">I", value, 0)  # a C long: eight octets, the length in the first four
+            # The size is a C long, swapped as if it had four octets: it stands in the first four of eight.
+            (size,) = struct.unpack_from(">I", value, 0)
             found[uniqueid, userid.decode()] = value[8 : 8 + size]
     return found

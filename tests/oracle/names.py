@@ -1,4 +1,4 @@
-"""The four spellings of a mailbox name, and the way from each to each through one structure.
+r"""The four spellings of a mailbox name, and the way from each to each through one structure.
 
 Key name `example.com\x1duser\x1fanna\x1fa.b`, text form `example.com!user.anna.a^b` (Cyrus hands names
 around in this form, so what it cannot tell apart is confused everywhere), userid `anna@example.com`, and the
@@ -53,6 +53,7 @@ class Spelling:
     """Conversions that depend on the server's options only, not on who asks."""
 
     def __init__(self, settings: Settings) -> None:
+        """Two options matter: deletedprefix and defaultdomain."""
         self.settings = settings
         self.deleted = settings.text("deletedprefix")
 
@@ -117,6 +118,7 @@ class View:
     """Who asks, and therefore how names look: userid, administrator or not, and the options."""
 
     def __init__(self, settings: Settings, userid: bytes, *, admin: bool) -> None:
+        """`userid` is canonical already: lower case if the server folds it, no default domain."""
         self.spelling = Spelling(settings)
         self.settings = settings
         self.userid = userid
@@ -150,7 +152,10 @@ class View:
         return self._own_category(name.boxes) if self.alt else "owner"
 
     def _own_category(self, boxes: tuple[bytes, ...]) -> str:
-        """An own mailbox under altnamespace: below INBOX, colliding with a special name, or ordinary (fact 40)."""
+        """An own mailbox under altnamespace: below INBOX, special, or ordinary (fact 40).
+
+        `INBOX` exact and other spellings of it, or a namespace's name, go to the alternative folders.
+        """
         if boxes[0] == b"INBOX":
             return "alt inbox" if len(boxes) == 1 else "inbox sub"
         if boxes[0].upper() == b"INBOX" or boxes[0] in (self.other, self.shared, self.alternative):
@@ -161,10 +166,7 @@ class View:
 
     def external(self, name: Name) -> bytes | None:
         """The external name, or None if this view has none for it (rule 26)."""
-        if self.alt:
-            parts = self._alt_parts(name)
-        else:
-            parts = self._standard_parts(name)
+        parts = self._alt_parts(name) if self.alt else self._standard_parts(name)
         if parts is None:
             return None
         text = self.separator.join(parts)
@@ -186,7 +188,7 @@ class View:
         return shown + b"@" + self._shown(domain)
 
     def _alt_parts(self, name: Name) -> list[bytes] | None:
-        """Components of an external name under altnamespace."""
+        """Components of an external name under altnamespace, where deleted mailboxes have none (rule 26)."""
         if name.stamp or (name.owner is None and not name.boxes):
             return None
         boxes = [self._shown(box) for box in name.boxes]
@@ -203,7 +205,11 @@ class View:
         return boxes
 
     def _standard_parts(self, name: Name) -> list[bytes] | None:
-        """Components of an external name without altnamespace."""
+        """Components of an external name without altnamespace.
+
+        None for a shared top name spelled INBOX in any case, which would be taken for the asker's own, and
+        for what is in another domain, except for administrators and with crossdomains (rule 26).
+        """
         boxes = [self._shown(box) for box in name.boxes]
         deleted = [self.spelling.deleted] if name.stamp else []
         stamp = [b"%X" % (name.stamp & 0xFFFFFFFF)] if name.stamp else []
@@ -221,13 +227,19 @@ class View:
     # --- from what the asker typed to a name ------------------------------------------------------------
 
     def typed(self, text: bytes) -> Name:
-        """What an external name means; Name() if nothing (rule 27).  Special-use names are not for here."""
+        """What an external name means, or a name without owner and boxes if nothing (rule 27).
+
+        Special-use names such as `\\Sent` need the mailboxes, so they are looked up elsewhere.  For an
+        administrator with virtdomains what follows the last `@` is the domain, else the name is in his own.
+        """
         domain = None if self.crossdomains else self.me.domain
         if self.admin_domains and b"@" in text:
             text, _, typed_domain = text.rpartition(b"@")
             domain = self.spelling.domain(typed_domain)
         boxes = split(text, self.separator)
-        if any(b"/" in box for box in boxes) or (self.separator == b"/" and any(b"^" in box for box in boxes)):
+        # `/` under the separator `.`, and `^` under `/`, name nothing, even if such a record exists.
+        forbidden = b"^" if self.separator == b"/" else b"/"
+        if any(forbidden in box for box in boxes):
             return Name(None, domain)
         if self.separator == b".":
             boxes = tuple(box.replace(b"^", b".") for box in boxes)
@@ -256,7 +268,7 @@ class View:
         return component, self.me.domain if self.settings.switch("crossdomains_onlyother") else None
 
     def _typed_alt(self, boxes: tuple[bytes, ...], domain: bytes | None) -> Name:
-        """Under altnamespace the first component tells the namespace."""
+        """Under altnamespace the first component tells the namespace; only INBOX is known in any case."""
         top, below = boxes[0], boxes[1:]
         if top == self.alternative:
             return self._typed_own(below, domain)

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import re
 
-_OPERATORS = b"|{}"
-
 
 class Pattern:
-    """One pattern; `operators` says whether `|` and `{n}` act as in a regular expression, as in Cyrus 3.6.1."""
+    """One pattern; `operators` says whether `|` and `{n}` act as in a regular expression, as in Cyrus 3.6.1.
+
+    There `p{2}` lists `pp`, and `p|q` lists `p` and everything in which a component ends with q.
+    """
 
     def __init__(self, text: bytes, separator: bytes, *, operators: bool = True) -> None:
+        """`text` has the reference in it already; every octet but `*` and `%` stands for itself."""
         self._separator = separator
         self._floats = operators and b"|" in text
         self._expression = _compile(text, separator, operators=operators)
 
     def length(self, name: bytes) -> int:
-        """Length of the longest leading run of whole components of `name` that matches; 0 if none does."""
+        """Length of the longest leading run of whole components of `name` that matches; 0 if none does.
+
+        `G.%` of `G.one.two` is 5: the name is an event "G.one", a mention of an ancestor (rule 5).
+        """
         # Only what follows a `|` may start anywhere; then the earliest start wins, whatever its length.
         for start in range(len(name) + 1 if self._floats else 1):
             for end in range(len(name), start - 1, -1):
@@ -43,9 +48,9 @@ _WILDCARDS = {b"*": b".*", b"%": b"[^%SEPARATOR%]*"}
 
 
 def wildcards_merged(text: bytes) -> list[bytes]:
-    """The pattern's octets with runs of wildcards made one: `%%` is `%`, `*` eats its neighbours.
+    """The pattern's octets with runs of wildcards made one: `%%` is `%`, `*` eats its neighbours (rule 5).
 
-    One exception: a `%` that ends the pattern stays behind a `*`, so `*%` remains two wildcards.
+    One exception: a `%` that ends the pattern stays behind a `*`, so `%*` and `**` are `*`, but `*%` is not.
     """
     pieces = []
     at = 0

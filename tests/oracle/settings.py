@@ -1,6 +1,7 @@
 """imapd.conf for the oracle: a plain dict of option texts, and the few questions asked about it.
 
-Defaults are those of Cyrus 3.6.1, where altnamespace and unixhierarchysep are on.
+Defaults are those of Cyrus 3.6.1, where altnamespace and unixhierarchysep are on; a world that wants the
+names of older servers, `user.anna.Sent`, must say so.  Only options that change answers are here.
 """
 
 from __future__ import annotations
@@ -42,12 +43,18 @@ _DEFAULTS = {
 }
 
 # First components that are not mail, as far as plain LIST is concerned, in the order of the options.
-_CALENDAR_LIKE = ("calendarprefix", "addressbookprefix", "davdriveprefix", "davnotificationsprefix", "sieve_folder")
+_CALENDAR_LIKE = (
+    "calendarprefix",
+    "addressbookprefix",
+    "davdriveprefix",
+    "davnotificationsprefix",
+    "sieve_folder",
+)
 _JMAP_LIKE = ("jmapsubmissionfolder", "jmappushsubscriptionfolder", "jmapuploadfolder")
 
 
 def parse_conf(text: str) -> dict[str, str]:
-    """The options of an imapd.conf text; comments, blank lines and lines without colon are skipped."""
+    """The options of an imapd.conf text, `name: value` a line; comments and blank lines are skipped."""
     options = {}
     for line in text.splitlines():
         option, colon, value = line.partition(":")
@@ -60,6 +67,7 @@ class Settings:
     """The options of one server; `options` maps option names to texts, numbers or booleans."""
 
     def __init__(self, options: Mapping[str, object]) -> None:
+        """Options the oracle does not know are kept and never asked for."""
         self._options = _DEFAULTS | {
             name: str(int(value)) if isinstance(value, bool) else str(value)
             for name, value in options.items()

@@ -9,6 +9,7 @@ class Reader:
     """A position in a command; `take` returns b"" at the end, after the CRLF that ends every command."""
 
     def __init__(self, command: bytes) -> None:
+        """`command` comes without its CRLF; literals stand in it as `{n+}` CRLF octets."""
         self._octets = command + b"\r\n"
         self._at = 0
 
@@ -76,7 +77,10 @@ class Reader:
 
 
 def astring(text: bytes) -> bytes:
-    """A string as imapd prints it: atom if possible, else quoted, else a literal (fact 49)."""
+    """A string as imapd prints it: atom if possible, else quoted, else a literal (fact 49).
+
+    `NIL` must be quoted, `nil` need not be; 0x1F counts as harmless; from 1024 octets on all are literals.
+    """
     if not text:
         return b'""'
     if text != b"NIL" and len(text) < 1024 and not re.search(rb'[\x00-\x1e\x7f-\xff {()"%*\\]', text):

@@ -1,0 +1,31 @@
+"""Small sources made by hand: a flat mailboxes.db from plain values, and values from plain fields.
+
+Flat is the simplest format there is, so what these tests feed a build is easy to see to be right.
+"""
+
+from __future__ import annotations
+
+import pathlib
+from collections.abc import Mapping
+
+_ESCAPED = frozenset(b"\t\r\n\0\xff")
+
+
+def value(acl: str = "", mbtype: str = "e", uniqueid: str = "", partition: str = "default", mtime: int = 1) -> bytes:
+    """A mailboxes.db value as Cyrus 3.6 writes it; `acl` is "identifier rights identifier rights"."""
+    fields = [f"T {mbtype}"]
+    fields += [f"I {uniqueid}"] if uniqueid else []
+    fields += [f"P {partition}", "V 1", "C 1", "F 1", f"M {mtime}", f"A %({acl})"]
+    return f"%({' '.join(fields)})".encode()
+
+
+def escape(octets: bytes) -> bytes:
+    """Octets as a flat database stores them."""
+    return b"".join(bytes((0xFF, octet | 0x80)) if octet in _ESCAPED else bytes((octet,)) for octet in octets)
+
+
+def write_flat(path: pathlib.Path, entries: Mapping[bytes, bytes]) -> pathlib.Path:
+    """Write a flat mailboxes.db: key name -> value."""
+    lines = [escape(b"N" + key) + b"\t" + escape(entries[key]) + b"\n" for key in sorted(entries)]
+    path.write_bytes(b"".join(lines))
+    return path
