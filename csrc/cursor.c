@@ -290,7 +290,8 @@ bool pxl_listing_has_children(pxl_listing *listing, const uint8_t *key, size_t l
     return false;
 }
 
-/* Subscriptions are kept relative to the owner: his own tree, by string prefix, begins "INBOX". */
+/* Subscriptions are kept relative to the owner: his own tree, by string prefix, begins "INBOX", so
+ * that no shared mailbox whose name does can be subscribed to. */
 bool pxl_listing_subscribed(pxl_listing *listing, const uint8_t *key, size_t len)
 {
     pxl_slice owner = listing->view->owner;
@@ -298,7 +299,7 @@ bool pxl_listing_subscribed(pxl_listing *listing, const uint8_t *key, size_t len
     size_t cut = owner.len && pxl_starts(key, len, owner.data, owner.len) ? owner.len : 0, head = cut ? 5 : 0;
     pxl_cursor *at;
 
-    if (len > PXL_NAME_MAX) return false;
+    if (len > PXL_NAME_MAX || (!cut && pxl_starts(key, len, (const uint8_t *)"INBOX", 5))) return false;
     memcpy(stored, "INBOX", head);
     memcpy(stored + head, key + cut, len - cut);
     len += head - cut;

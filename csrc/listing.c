@@ -103,7 +103,11 @@ static pxl_slice first_component(const pxl_listing *listing, const event *e, boo
     }
     if (start >= end) return (pxl_slice){NULL, 0};
     stop = memchr(start, separator, (size_t)(end - start));
-    return (pxl_slice){start, (size_t)((stop ? stop : end) - start)};
+    if (!stop) stop = end;
+    /* crossdomains hangs "@domain" on it, which is no part of the component. */
+    if (!whole && e->external->tail_end > e->external->boxes && stop > e->text + e->external->tail_end)
+        stop = e->text + e->external->tail_end;
+    return (pxl_slice){start, (size_t)(stop - start)};
 }
 
 /* Mailboxes that are no IMAP mailboxes: kept out of rows, though their events were heard. */

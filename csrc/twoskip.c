@@ -111,7 +111,7 @@ static uint64_t next_of(const pxl_reader *reader, const head *h)
 static int open_twoskip(pxl_reader *reader, pxl_error *error)
 {
     const uint8_t *image = reader->image;
-    head dummy;
+    head dummy = {0};
     uint32_t sum, stored;
     int result;
 
@@ -140,7 +140,7 @@ static int open_twoskip(pxl_reader *reader, pxl_error *error)
 
 static int next_record(pxl_reader *reader, pxl_record *record, pxl_error *error)
 {
-    head h;
+    head h = {0};
     uint64_t off;
     int result;
 
