@@ -99,15 +99,15 @@ class Entry:
     @classmethod
     def unpack(cls, key: bytes, row: bytes) -> Entry:
         """The entry of a directory row.  Raises ValueError for octets that are none."""
-        mbtype, rest = _read_varint(row)
         try:
+            mbtype, rest = _read_varint(row)
             fields = msgpack.unpackb(rest, unicode_errors="surrogateescape")
             uniqueid, partition, server, uidvalidity, created, folder, mtime, flat = fields
             owner = _acl_owner(key)
             names = [owner if name is None else name for name in flat[::2]]
             rights = [_FULL_RIGHTS if text is None else text for text in flat[1::2]]
             acl = tuple(zip(names, rights, strict=True))
-        except (TypeError, msgpack.UnpackException) as error:
+        except (TypeError, ValueError, msgpack.UnpackException) as error:
             raise ValueError(f"not a directory row: {error}") from error
         return cls(key, Mbtype(mbtype), uniqueid, partition, server, uidvalidity, created, folder, mtime, acl)
 

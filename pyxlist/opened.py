@@ -11,7 +11,6 @@ from pyxlist.acl import Rights, canonical_userid
 from pyxlist.command import View, prepared_for
 from pyxlist.config import Config
 from pyxlist.entry import Entry
-from pyxlist.errors import StoreError
 from pyxlist.index import check
 from pyxlist.index.env import open_store
 from pyxlist.index.read import Reader
@@ -32,8 +31,8 @@ class Index:
         self._store = open_store(path)
         self._reader = Reader(self._store)
         try:
-            if not readonly and not self._store.writable:
-                raise StoreError("the index cannot be written here", path=path, remedy="check the permissions")
+            if not readonly:
+                self._store.prepare_writing()
             self.config: Config = self._reader.config()
         except BaseException:
             self._store.close()

@@ -37,6 +37,7 @@ from pyxlist.index.layout import TABLES, VERSION, pack_meta, unpack_meta
 __all__ = ["MAP_BYTES", "Store", "open_store"]
 
 MAP_BYTES: Final = 1 << 36
+WRITE_TIMEOUT_S: Final = 10.0
 _MAX_READERS: Final = 2048
 _DATA: Final = "data.mdb"
 _WRITER_LOCK: Final = "writer.lock"
@@ -54,15 +55,32 @@ class Store:
     a fork replaces them.
     """
 
-    def __init__(self, path: pathlib.Path, *, sync: bool = True, create: bool = False) -> None:
+    def __init__(self, path: pathlib.Path, *, create: bool = False) -> None:
         self.path = path
         self.users = 0
         self.pid = os.getpid()
-        self._sync = sync
-        self.writable = create or os.access(path / _DATA, os.W_OK)
         self.env: Any = None
         self.tables: dict[str, Any] = {}
-        self._open(create)
+        self._writing = create
+        if create:
+            self._open(create)
+        else:
+            self._open_without_waiting()
+
+    def _open_without_waiting(self) -> None:
+        """Open writable where this process may and nobody is writing right now, otherwise for reading.
+
+        py-lmdb begins a write transaction for each table handle of a writable environment: it would wait for
+        whoever is writing.
+        """
+        with contextlib.ExitStack() as stack:
+            self._writing = os.access(self.path / _DATA, os.W_OK)
+            if self._writing:
+                try:
+                    stack.enter_context(self._writer_lock(0))
+                except (OSError, StoreBusyError):
+                    self._writing = False
+            self._open()
 
     def _open(self, create: bool = False) -> None:
         options: dict[str, Any] = {"lib_version": 0} if lmdb.__version__ >= "3" else {}
@@ -72,10 +90,10 @@ class Store:
                 map_size=MAP_BYTES,
                 max_dbs=len(TABLES),
                 max_readers=_MAX_READERS,
-                readonly=not self.writable,
+                readonly=not self._writing,
                 create=create,
-                sync=self._sync,
-                metasync=self._sync,
+                sync=not create,
+                metasync=not create,
                 mode=0o644,
                 **options,
             )
@@ -84,6 +102,45 @@ class Store:
         except lmdb.Error as error:
             raise self.translate(error) from error
         self.pid = os.getpid()
+
+    def prepare_writing(self) -> None:
+        """Make the environment writable, as the first write does; StoreError where the files may not be written."""
+        if not os.access(self.path / _DATA, os.W_OK):
+            raise StoreError("the index is read-only here", path=self.path, remedy="check the directory's permissions")
+        if not self._writing:
+            with self._writer_lock(WRITE_TIMEOUT_S):
+                self._reopen_for_writing()
+
+    def _reopen_for_writing(self) -> None:
+        """Close and open again, while no read transaction of this process is alive; its readers wait at the door."""
+        with _registry_lock:
+            if self._writing:
+                return
+            self.pid = 0
+            try:
+                self._await_own_readers()
+                self.env.close()
+                self._writing = True
+                self._open()
+            finally:
+                self.pid = os.getpid()
+
+    def _await_own_readers(self) -> None:
+        limit = time.monotonic() + WRITE_TIMEOUT_S
+        time.sleep(0.001)
+        while any(pid == os.getpid() for pid, _ in self._readers()):
+            if time.monotonic() > limit:
+                raise StoreBusyError(
+                    "this process is still reading it",
+                    path=self.path,
+                    remedy="open the index with readonly=False before reading, or finish reading first",
+                )
+            time.sleep(0.001)
+
+    def _readers(self) -> list[tuple[int, int]]:
+        """(process id, transaction id) of every read transaction alive in any process."""
+        lines = (line.split() for line in self.env.readers().splitlines()[1:])
+        return [(int(words[0]), int(words[2])) for words in lines if len(words) >= 3 and words[2].isdigit()]
 
     def translate(self, error: lmdb.Error) -> StoreError:
         """What an LMDB error means to a user of the index."""
@@ -107,7 +164,7 @@ class Store:
         with _registry_lock:
             if self.pid != os.getpid():
                 self.env.close()
-                self._open()
+                self._open_without_waiting()
 
     def begin_read(self) -> Any:
         """A read transaction; the caller aborts it.  Cost: under a microsecond."""
@@ -135,15 +192,14 @@ class Store:
             raise self.translate(error) from error
 
     @contextlib.contextmanager
-    def write(self, timeout_s: float = 10.0) -> Iterator[Any]:
+    def write(self, timeout_s: float = WRITE_TIMEOUT_S) -> Iterator[Any]:
         """The one write transaction: durable when the block ends, undone when it raises.
 
         Raises StoreBusyError when another process holds the lock for longer than `timeout_s`, and says
         which; StoreFullError when there is no room, with nothing of the transaction kept.
         """
         self.check_fork()
-        if not self.writable:
-            raise StoreError("the index is read-only here", path=self.path, remedy="check the directory's permissions")
+        self.prepare_writing()
         with self._writer_lock(timeout_s):
             try:
                 with self.env.begin(write=True) as txn:
@@ -186,9 +242,7 @@ class Store:
     def readers_lag(self) -> int:
         """How many transactions behind the newest the oldest reader is, 0 without readers."""
         newest = self.env.info()["last_txnid"]
-        lines = self.env.readers().splitlines()[1:]
-        held = [int(words[2]) for line in lines if len(words := line.split()) >= 3 and words[2].isdigit()]
-        return max((newest - txnid for txnid in held), default=0)
+        return max((newest - txnid for _, txnid in self._readers()), default=0)
 
     def close(self) -> None:
         """One user is done; the last one closes the environment."""
@@ -249,7 +303,7 @@ def _check_version(store: Store) -> None:
 def create_store(path: pathlib.Path) -> Store:
     """A new, empty store in an existing empty directory, not synced until it is told to; not shared."""
     _refuse_network(path)
-    store = Store(path, sync=False, create=True)
+    store = Store(path, create=True)
     store.users = 1
     with store.env.begin(write=True) as txn:
         txn.put(b"version", pack_meta(VERSION), db=store.tables["meta"])

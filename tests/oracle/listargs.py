@@ -23,7 +23,7 @@ _STATUS_ITEMS = ("messages", "recent", "uidnext", "uidvalidity", "unseen")
 
 
 class BadCommand(Exception):
-    """The command is refused with BAD and this text."""
+    """The command is refused with BAD and this text, recorded from the server or read in its source."""
 
 
 @dataclass
@@ -125,7 +125,10 @@ def _parse_selection(args: ListArgs, reader: Reader, *, allowdeleted: bool) -> N
 
 
 def _parse_returns(args: ListArgs, reader: Reader) -> bytes:
-    """`RETURN (...)`; gives the octet behind it."""
+    """`RETURN (...)`; gives the octet behind it.
+
+    Options repeat harmlessly; CHILDREN is in the set already, so asking for it changes nothing but the form.
+    """
     word, after = reader.word()
     if not word:
         raise BadCommand("Invalid syntax in List command")
@@ -181,7 +184,7 @@ def _options(reader: Reader, kind: str) -> _Options:
 
 
 def _parse_status(reader: Reader) -> set[str]:
-    """`(MESSAGES ...)` behind STATUS."""
+    """`(MESSAGES ...)` behind STATUS; only what an empty mailbox has an answer to is known here."""
     if reader.take() != b"(":
         raise BadCommand("Bad status string")
     items = set()

@@ -92,7 +92,7 @@ class Spelling:
         return Name(None, domain, boxes, stamp)
 
     def _parts(self, name: Name) -> list[bytes]:
-        """The components of key name and text form."""
+        """The components of key name and text form, `DELETED` first and the stamp last for deleted ones."""
         parts = [self.deleted] if name.stamp else []
         if name.owner is not None:
             parts += [b"user", name.owner]
@@ -248,7 +248,7 @@ class View:
         return self._typed_alt(boxes, domain) if self.alt else self._typed_standard(boxes, domain)
 
     def _typed_own(self, boxes: tuple[bytes, ...], domain: bytes | None) -> Name:
-        """An own mailbox."""
+        """An own mailbox; under crossdomains the domain has not been looked at yet."""
         return Name(self.me.owner, self.me.domain if self.crossdomains else domain, boxes)
 
     def _typed_other(self, boxes: tuple[bytes, ...], domain: bytes | None) -> Name:
@@ -284,7 +284,10 @@ class View:
         return self._typed_own(boxes, domain)
 
     def _typed_standard(self, boxes: tuple[bytes, ...], domain: bytes | None) -> Name:
-        """Without altnamespace: INBOX, then (admins) DELETED, then user, then shared."""
+        """Without altnamespace: INBOX, then (administrators only) DELETED, then user, then shared.
+
+        `user` alone means nothing, though LIST may show a shared mailbox of that name (rule 26).
+        """
         if boxes[0].upper() == b"INBOX":
             return self._typed_own(boxes[1:], domain)
         stamp = 0

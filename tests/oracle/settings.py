@@ -74,7 +74,7 @@ class Settings:
         }
 
     def text(self, name: str) -> bytes:
-        """An option's text as octets."""
+        """An option's text as octets; what was not UTF-8 in the file comes in as surrogates."""
         return self._options[name].encode("utf-8", "surrogateescape")
 
     def switch(self, name: str) -> bool:
@@ -83,12 +83,12 @@ class Settings:
 
     @property
     def separator(self) -> bytes:
-        """The hierarchy separator clients see."""
+        """The hierarchy separator clients see; in keys it is 0x1F either way."""
         return b"/" if self.switch("unixhierarchysep") else b"."
 
     @property
     def virtdomains(self) -> bool:
-        """Whether userids and mailboxes have domains."""
+        """Whether userids and mailboxes have domains; `on` and `userid` differ at login only."""
         return self._options["virtdomains"].lower() not in ("off", "0", "no", "false", "f")
 
     @property
@@ -97,7 +97,10 @@ class Settings:
         return tuple(self.text("admins").split())
 
     def flat_mailboxes(self) -> bool:
-        """Whether the server lists mailboxes in the order of the flat backend (rule 3, corrected)."""
+        """Whether the server lists mailboxes in the order of the flat backend (rule 3, corrected).
+
+        What counts is the server's own backend, not the kind of a converted copy of its database.
+        """
         return self._options["mboxlist_db"] == "flat"
 
     def calendar_like(self) -> set[bytes]:
