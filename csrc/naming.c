@@ -12,6 +12,8 @@
  *
  * Source: mboxname.c mbname_category, mbname_extname; every branch is seen in recorded answers.
  */
+#include <stdio.h>
+#include <stdlib.h>
 #include <strings.h>
 
 #include "bytes.h"
@@ -155,6 +157,19 @@ static void put_boxes(const pxl_view *view, const pxl_name *name, pxl_extname *o
     put_key(view, out, name->key, name->boxes_at, name->boxes_end);
 }
 
+/* As Cyrus prints what it understood of a stamp: upper case, no zeros in front, the last 32 bits. */
+static void put_stamp(pxl_extname *out, pxl_slice stamp)
+{
+    char text[2 * sizeof(unsigned long) + 1], digits[9];
+    int len;
+
+    if (stamp.len >= sizeof text) stamp.len = sizeof text - 1;
+    memcpy(text, stamp.data, stamp.len);
+    text[stamp.len] = '\0';
+    len = snprintf(digits, sizeof digits, "%X", (unsigned)strtoul(text, NULL, 16));
+    put(out, (const uint8_t *)digits, (size_t)len);
+}
+
 /* crossdomains: "@domain" hangs on the first component that tells users or shared trees apart. */
 static bool shows_domain(const pxl_view *view, const pxl_name *name)
 {
@@ -168,7 +183,7 @@ static void put_domain(const pxl_view *view, const pxl_name *name, pxl_extname *
     if (name->domain_len)
         put_key(view, out, name->key, 0, name->domain_len);
     else
-        put(out, view->default_domain.data, view->default_domain.len);
+        put_key(view, out, view->default_domain.data, 0, view->default_domain.len);
 }
 
 static void put_user(const pxl_view *view, const pxl_name *name, pxl_extname *out)
@@ -260,7 +275,7 @@ bool pxl_name_external(const pxl_view *view, const pxl_name *name, pxl_extname *
     if (out->boxes == SIZE_MAX) out->boxes = out->len;
     if (name->stamp.len) {
         put_octet(out, view->separator);
-        put(out, name->stamp.data, name->stamp.len);
+        put_stamp(out, name->stamp);
     }
     if (view->admin_domains && name->domain_len) {
         put_octet(out, '@');
