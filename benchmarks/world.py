@@ -300,9 +300,7 @@ def _fields(number: int, acl: bytes) -> bytes:
     return b"P default V %d C 1 F %d M %d A %%(%b)" % (born, (acl.count(b" ") + 1) // 2, born, acl)
 
 
-def write_world(
-    spec: WorldSpec, path: str | os.PathLike[str], *, progress: Progress | None = None
-) -> WorldSummary:
+def write_world(spec: WorldSpec, path: str | os.PathLike[str], *, progress: Progress | None = None) -> WorldSummary:
     """Write the world to `path`.  Memory: about 35 octets a record, and the shared mailboxes.
 
     Raises: OSError when the file cannot be written.

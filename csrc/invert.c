@@ -210,7 +210,7 @@ static int add_grant(pxl_inversion *inversion, pxl_slice name, uint32_t mbtype, 
 
     if (number == UINT32_MAX || inversion->grants_len >= UINT32_MAX || !(new = PUSH(inversion, grants)))
         return PXL_E_MEMORY;
-    *new = (grant){name.data, number, granted, denied, (uint16_t)name.len, (uint16_t)(mbtype & ~PXL_LEGACY_DIRS)};
+    *new = (grant){name.data, number, granted, denied, (uint16_t)name.len, (uint16_t)(mbtype & ~(uint32_t)PXL_LEGACY_DIRS)};
     inversion->identifiers[number].grants++;
     inversion->counts.grants++;
     return PXL_OK;

@@ -93,9 +93,7 @@ class View:
         Without pattern everything is listed.
         """
         typed = tuple(octets_of(pattern) for pattern in patterns) or (b"*",)
-        command = ListCommand(
-            "LIST", len(typed) > 1, frozenset(), frozenset({"children"}), octets_of(reference), typed
-        )
+        command = ListCommand("LIST", len(typed) > 1, frozenset(), frozenset({"children"}), octets_of(reference), typed)
         return self._lister.items(compile_query(command, self._config))
 
     def respond(self, command: bytes) -> Answer:

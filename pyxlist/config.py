@@ -260,9 +260,7 @@ def _split_option(place: _Place, line: str) -> tuple[str, str]:
 
 
 # A configuration is refused as a whole: a server that ignored one line would answer by rules nobody wrote.
-def _bad_line(
-    place: _Place, message: str, expected: str | None = None, got: str | None = None
-) -> SourceError:
+def _bad_line(place: _Place, message: str, expected: str | None = None, got: str | None = None) -> SourceError:
     path, number = place
     return SourceError(f"line {number}: {message}", path=path, expected=expected, got=got)
 

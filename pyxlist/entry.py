@@ -104,9 +104,9 @@ class Entry:
             fields = msgpack.unpackb(rest, unicode_errors="surrogateescape")
             uniqueid, partition, server, uidvalidity, created, folder, mtime, flat = fields
             owner = _acl_owner(key)
-            names = [owner if name is None else name for name in flat[::2]]
+            names: list[Any] = [owner if name is None else name for name in flat[::2]]
             rights = [_FULL_RIGHTS if text is None else text for text in flat[1::2]]
-            acl = tuple(zip(names, rights, strict=True))
+            acl: tuple[tuple[str, str], ...] = tuple(zip(names, rights, strict=True))
         except (TypeError, ValueError, msgpack.UnpackException) as error:
             raise ValueError(f"not a directory row: {error}") from error
         return cls(key, Mbtype(mbtype), uniqueid, partition, server, uidvalidity, created, folder, mtime, acl)
@@ -117,7 +117,7 @@ class Entry:
         acl: list[str | None] = []
         for name, rights in self.acl:
             acl += [None if name == owner else name, None if rights == _FULL_RIGHTS else rights]
-        fields = [self.uniqueid, self.partition, self.server, self.uidvalidity]
+        fields: list[Any] = [self.uniqueid, self.partition, self.server, self.uidvalidity]
         fields += [self.createdmodseq, self.foldermodseq, self.mtime, acl]
         packed: bytes = msgpack.packb(fields, unicode_errors="surrogateescape")
         return _varint(int(self.mbtype)) + packed
@@ -176,4 +176,3 @@ def _read_varint(octets: bytes) -> tuple[int, bytes]:
         if not octet & 0x80:
             return number, octets[position + 1 :]
     raise ValueError("not a directory row: its type does not end")
-

@@ -30,7 +30,7 @@ StatusCallback = Callable[[bytes, tuple[bytes, ...]], bytes | None]
 MetadataCallback = Callable[[bytes, tuple[bytes, ...], tuple[bytes, ...]], bytes | None]
 
 _CHUNK_BYTES: Final = 1 << 16
-_WHOLE: Final = (1 << 62)
+_WHOLE: Final = 1 << 62
 _ITEM: Final = struct.Struct("<HHII")
 _FLAGS: Final = (
     (lib.PXL_NOINFERIORS, "\\Noinferiors"),
@@ -89,7 +89,7 @@ class _Kernel:
         return self.reader
 
 
-@ffi.def_extern(name="pxl_py_fetch", error=lib.PXL_E_FETCH)
+@ffi.def_extern(name="pxl_py_fetch", error=lib.PXL_E_FETCH)  # type: ignore[untyped-decorator]
 def _fetch(handle: Any, number: int, key: Any, key_len: int, after: int, block: Any) -> int:
     kernel: _Kernel = ffi.from_handle(handle)
     try:
@@ -117,7 +117,7 @@ def _ask(kernel: _Kernel, out: Any, question: Callable[[], bytes | None]) -> int
     return int(lib.PXL_OK)
 
 
-@ffi.def_extern(name="pxl_py_status", error=lib.PXL_E_FETCH)
+@ffi.def_extern(name="pxl_py_status", error=lib.PXL_E_FETCH)  # type: ignore[untyped-decorator]
 def _status(handle: Any, key: Any, key_len: int, out: Any) -> int:
     kernel: _Kernel = ffi.from_handle(handle)
     name = ffi.buffer(key, key_len)[:]
@@ -126,7 +126,7 @@ def _status(handle: Any, key: Any, key_len: int, out: Any) -> int:
     return _ask(kernel, out, lambda: kernel.lister.status(name, items))
 
 
-@ffi.def_extern(name="pxl_py_metadata", error=lib.PXL_E_FETCH)
+@ffi.def_extern(name="pxl_py_metadata", error=lib.PXL_E_FETCH)  # type: ignore[untyped-decorator]
 def _metadata(handle: Any, key: Any, key_len: int, out: Any) -> int:
     kernel: _Kernel = ffi.from_handle(handle)
     name = ffi.buffer(key, key_len)[:]
@@ -162,12 +162,8 @@ class Lister:
         self.identifiers = tuple(
             dict.fromkeys((self.userid, *(octets_of(f"group:{group}") for group in groups), octets_of(ANYONE)))
         )
-        self._lookups = [
-            (_POSTINGS + 2 * n, identifier + LOOKUP) for n, identifier in enumerate(self.identifiers)
-        ]
-        self._quiets = [
-            (_POSTINGS + 2 * n + 1, identifier + QUIET) for n, identifier in enumerate(self.identifiers)
-        ]
+        self._lookups = [(_POSTINGS + 2 * n, identifier + LOOKUP) for n, identifier in enumerate(self.identifiers)]
+        self._quiets = [(_POSTINGS + 2 * n + 1, identifier + QUIET) for n, identifier in enumerate(self.identifiers)]
         self._admin = namespace.is_admin
         self._keep: list[Any] = []
         self._view = _c_view(namespace, self._keep)
@@ -259,7 +255,9 @@ class Lister:
             lib.pxl_listing_add(listing, lib.PXL_ROLE_DIRECTORY, _DIRECTORY, ffi.NULL, 0)
         return held
 
-    def _add_postings(self, listing: Any, txn: Any, role: int, lists: list[tuple[int, bytes]], held: list[bytes]) -> None:
+    def _add_postings(
+        self, listing: Any, txn: Any, role: int, lists: list[tuple[int, bytes]], held: list[bytes]
+    ) -> None:
         postings = self.store.tables["postings"]
         for number, owner in lists:
             block = txn.get(owner, db=postings)

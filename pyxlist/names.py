@@ -90,9 +90,7 @@ class MailboxName(NamedTuple):
         domain, path = _cut_domain(internal, b"!")
         if domain == octets_of(config.defaultdomain):
             domain = None
-        return cls._from_components(
-            domain, path.translate(_INTERNAL_TO_KEY).split(HIERARCHY_SEPARATOR), config
-        )
+        return cls._from_components(domain, path.translate(_INTERNAL_TO_KEY).split(HIERARCHY_SEPARATOR), config)
 
     @classmethod
     def _from_components(cls, domain: bytes | None, split: list[bytes], config: Config) -> MailboxName:
@@ -117,9 +115,7 @@ class MailboxName(NamedTuple):
         path = b".".join(self._components(config, localpart, boxes))
         return path if self.domain is None else self.domain + b"!" + path
 
-    def _components(
-        self, config: Config, localpart: bytes | None, boxes: tuple[bytes, ...]
-    ) -> tuple[bytes, ...]:
+    def _components(self, config: Config, localpart: bytes | None, boxes: tuple[bytes, ...]) -> tuple[bytes, ...]:
         user = () if localpart is None else (b"user", localpart)
         if not self.deleted:
             return user + boxes

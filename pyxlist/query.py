@@ -84,7 +84,7 @@ def _plain_verb(verb: str) -> str:
 
 
 def _options(command: ListCommand, form: int) -> int:
-    options = sum(bit for name, bit in _SELECTION.items() if name in command.selection)
+    options: int = sum(bit for name, bit in _SELECTION.items() if name in command.selection)
     options |= sum(bit for name, bit in _RETURN.items() if name in command.returns)
     if _plain_verb(command.verb) == "LSUB":
         options |= lib.PXL_SELECT_SUBSCRIBED

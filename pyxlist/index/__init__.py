@@ -1,9 +1,9 @@
 """Storey 3, the index on disk: every key and value octet, LMDB's pitfalls, building, reading, writing.
 
-    layout.py   tables, keys, what `meta` holds
-    env.py      LMDB: one environment a process, forks, stale readers, sizes, damage
-    build.py    make an index equal to a source
-    write.py    one mailbox changed -> rows changed
-    read.py     lookups, and the lists a view is made of
-    check.py    does the index agree with itself, and with a source?
+layout.py   tables, keys, what `meta` holds
+env.py      LMDB: one environment a process, forks, stale readers, sizes, damage
+build.py    make an index equal to a source
+write.py    one mailbox changed -> rows changed
+read.py     lookups, and the lists a view is made of
+check.py    does the index agree with itself, and with a source?
 """

@@ -153,7 +153,9 @@ def _workplace(path: pathlib.Path) -> Iterator[pathlib.Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         fresh.mkdir()
     except OSError as error:
-        raise StoreError(f"cannot be created: {error.strerror}", path=path, remedy="check the parent directory") from error
+        raise StoreError(
+            f"cannot be created: {error.strerror}", path=path, remedy="check the parent directory"
+        ) from error
     with open(fresh / "building.lock", "w", encoding="ascii") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         try:
@@ -178,7 +180,9 @@ def _publish(fresh: pathlib.Path, path: pathlib.Path) -> None:
     try:
         fresh.rename(path)
     except OSError as error:
-        raise StoreError(f"cannot be put in place: {error.strerror}", path=path, remedy="run the build again") from error
+        raise StoreError(
+            f"cannot be put in place: {error.strerror}", path=path, remedy="run the build again"
+        ) from error
     _sync_directory(path.parent)
 
 
@@ -311,9 +315,7 @@ def differences(txn: Any, store: Store, reader: Any, header: Source) -> Iterator
     return _differences(txn, store, _inversion(), reader, header, _Told(None))
 
 
-def _differences(
-    txn: Any, store: Store, inversion: Any, reader: Any, header: Source, told: _Told
-) -> Iterator[Change]:
+def _differences(txn: Any, store: Store, inversion: Any, reader: Any, header: Source, told: _Told) -> Iterator[Change]:
     """Every mailbox whose directory row is not what the source says, in key order."""
     error = ffi.new("pxl_error *")
     held: tuple[bytes, bytes] | None = None
@@ -326,9 +328,7 @@ def _differences(
     yield from _compare(inversion, reader, b"" if held is None else held[1], b"", header, error)
 
 
-def _compare(
-    inversion: Any, reader: Any, block: bytes, upper: bytes, header: Source, error: Any
-) -> Iterator[Change]:
+def _compare(inversion: Any, reader: Any, block: bytes, upper: bytes, header: Source, error: Any) -> Iterator[Change]:
     code = lib.pxl_inversion_compare(
         inversion, reader, (ffi.from_buffer(block), len(block)), (ffi.from_buffer(upper), len(upper)), error
     )

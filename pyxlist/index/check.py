@@ -141,9 +141,7 @@ def _check_derived(txn: Any, tables: dict[str, Any]) -> Iterator[str]:
         yield f"uniqueids: {word} row {row!r}"
 
 
-def _compare_postings(
-    txn: Any, table: Any, expected: dict[bytes, dict[bytes, bytes]]
-) -> Iterator[str]:
+def _compare_postings(txn: Any, table: Any, expected: dict[bytes, dict[bytes, bytes]]) -> Iterator[str]:
     for key, block in iter_blocks_of(txn, table, b""):
         owner = _owner_of_block("postings", key)
         rows = expected.get(owner, {})
@@ -153,5 +151,3 @@ def _compare_postings(
     for owner, rows in sorted(expected.items()):
         for row in sorted(rows):
             yield f"postings: row {row!r} of {owner!r} is missing"
-
-

@@ -90,12 +90,12 @@ def _records(path: pathlib.Path) -> Iterator[tuple[bytes, bytes]]:
 # --- subscriptions ---
 
 
-def _read_subscriptions(
-    txn: Any, tables: dict[str, Any], config: Config, folder: str | os.PathLike[str]
-) -> Lists:
+def _read_subscriptions(txn: Any, tables: dict[str, Any], config: Config, folder: str | os.PathLike[str]) -> Lists:
     root = pathlib.Path(folder)
     if not root.is_dir():
-        raise SourceError("no folder of subscriptions", path=root, remedy="give a configdirectory or a folder of *.sub files")
+        raise SourceError(
+            "no folder of subscriptions", path=root, remedy="give a configdirectory or a folder of *.sub files"
+        )
     lists: Lists = {}
     for path in _subscription_files(root):
         userid = _subscriber(txn, tables, config, path)
@@ -154,7 +154,9 @@ def _read_subscription_file(path: pathlib.Path, userid: str, config: Config) -> 
         names = [stored_subscription(key_from_internal(text_of(key)), userid, config) for key in keys]
     if flat:
         names = [name.replace(b".", b"\x01") for name in names]
-    return [(name, b"") for name in sorted(set(names)) if 0 < len(name) <= lib.PXL_NAME_MAX], lib.PXL_FLAT_ORDER if flat else 0
+    return [
+        (name, b"") for name in sorted(set(names)) if 0 < len(name) <= lib.PXL_NAME_MAX
+    ], lib.PXL_FLAT_ORDER if flat else 0
 
 
 def stored_subscription(key: bytes, userid: str, config: Config) -> bytes:
@@ -172,9 +174,7 @@ def stored_subscription(key: bytes, userid: str, config: Config) -> bytes:
 # --- special-use ---
 
 
-def _read_annotations(
-    txn: Any, tables: dict[str, Any], config: Config, path: str | os.PathLike[str]
-) -> Lists:
+def _read_annotations(txn: Any, tables: dict[str, Any], config: Config, path: str | os.PathLike[str]) -> Lists:
     lists: Lists = {}
     for key, value in _records(pathlib.Path(path)):
         mailbox, _, rest = key.partition(b"\x00")
@@ -191,5 +191,3 @@ def _read_annotations(
     for rows, _flags in lists.values():
         rows.sort()
     return lists
-
-

@@ -219,9 +219,7 @@ class Store:
                     break
                 except BlockingIOError:
                     if time.monotonic() > limit:
-                        raise StoreBusyError(
-                            "another process is writing", path=self.path, got=_holder(path)
-                        ) from None
+                        raise StoreBusyError("another process is writing", path=self.path, got=_holder(path)) from None
                     time.sleep(0.001)
             lock.truncate(0)
             lock.write(f"pid {os.getpid()}")
@@ -297,7 +295,9 @@ def _check_version(store: Store) -> None:
         raise StoreDamagedError("its meta table cannot be read", path=store.path, remedy=_REBUILD) from error
     if version != VERSION:
         store.env.close()
-        raise StoreVersionError("written in another layout", path=store.path, expected=VERSION, got=version, remedy=_REBUILD)
+        raise StoreVersionError(
+            "written in another layout", path=store.path, expected=VERSION, got=version, remedy=_REBUILD
+        )
 
 
 def create_store(path: pathlib.Path) -> Store:

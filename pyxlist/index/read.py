@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import struct
 from collections.abc import Iterable, Iterator
-from typing import Any, Final
+from typing import Any
 
 from pyxlist.acl import ANYONE, Rights
 from pyxlist.config import Config
@@ -16,7 +16,6 @@ from pyxlist.index.rows import block_at, find_row, iter_list
 from pyxlist.names import octets_of
 
 __all__ = ["BlockReader", "Reader"]
-
 
 
 class Reader:
@@ -103,9 +102,9 @@ class Reader:
             side[identifier] = side.get(identifier, 0) | Rights.parse(rights).mask
         everyone = denied.get(ANYONE, 0)
         for identifier, mask in granted.items():
-            rights = Rights(mask & ~denied.get(identifier, 0) & ~everyone)
-            if "l" in rights:
-                yield identifier, rights
+            left = Rights(mask & ~denied.get(identifier, 0) & ~everyone)
+            if "l" in left:
+                yield identifier, left
 
 
 class BlockReader:
@@ -139,5 +138,3 @@ class BlockReader:
         if block is not None:
             self._held[number] = block
         return block
-
-

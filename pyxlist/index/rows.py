@@ -167,11 +167,7 @@ def _cutter() -> Any:
 
 def _merge_into(cutter: Any, block: bytes, changes: Changes) -> list[tuple[bytes, bytes]]:
     packed = pack_changes(changes)
-    _check(
-        lib.pxl_cutter_merge(
-            cutter, (ffi.from_buffer(block), len(block)), (ffi.from_buffer(packed), len(packed))
-        )
-    )
+    _check(lib.pxl_cutter_merge(cutter, (ffi.from_buffer(block), len(block)), (ffi.from_buffer(packed), len(packed))))
     _check(lib.pxl_cutter_finish(cutter))
     done = lib.pxl_cutter_take(cutter)
     return list(iter_blocks(memoryview(ffi.buffer(done.data, done.len)))) if done.len else []

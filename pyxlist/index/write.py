@@ -119,4 +119,5 @@ def _matchable_owner(entry: Entry) -> bytes | None:
 
 def _payload(entry: Entry, granted: int, denied: int) -> bytes:
     out = ffi.new("uint8_t[15]")
-    return ffi.buffer(out, lib.pxl_posting_encode(int(entry.mbtype) & _KIND_MASK, granted, denied, out))[:]
+    size = lib.pxl_posting_encode(int(entry.mbtype) & _KIND_MASK, granted, denied, out)
+    return bytes(ffi.buffer(out, size))

@@ -38,9 +38,7 @@ class Passes:
         self._world = world
         self._view = view
         self._subscribed = subscribed
-        self._patterns = [
-            Pattern(text, view.separator, operators=world.pattern_operators) for text in patterns
-        ]
+        self._patterns = [Pattern(text, view.separator, operators=world.pattern_operators) for text in patterns]
         self._common = _common_prefix(patterns)
         # `...%` and `...*%` alone also report the ancestors they match (rule 6); no pattern list does.
         self._ancestors = len(patterns) == 1 and patterns[0][len(self._common) :] in (b"%", b"*%")

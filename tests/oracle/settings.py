@@ -69,8 +69,7 @@ class Settings:
     def __init__(self, options: Mapping[str, object]) -> None:
         """Options the oracle does not know are kept and never asked for."""
         self._options = _DEFAULTS | {
-            name: str(int(value)) if isinstance(value, bool) else str(value)
-            for name, value in options.items()
+            name: str(int(value)) if isinstance(value, bool) else str(value) for name, value in options.items()
         }
 
     def text(self, name: str) -> bytes:

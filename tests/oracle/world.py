@@ -49,8 +49,7 @@ class World:
         self.specialuse = dict(specialuse or {})
         self.pattern_operators = pattern_operators
         self._subscriptions = {
-            _octets(userid): _ordered(keys, flat=flat)
-            for userid, (keys, flat) in (subscriptions or {}).items()
+            _octets(userid): _ordered(keys, flat=flat) for userid, (keys, flat) in (subscriptions or {}).items()
         }
         self._keys = _ordered(self.entries, flat=self.settings.flat_mailboxes())
         self._seen: dict[tuple[bytes, bool, bytes], tuple[Name, str, bytes | None]] = {}

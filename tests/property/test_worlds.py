@@ -16,29 +16,96 @@ from tests.sources import escape, value, write_flat
 USERS = ("ann", "mar", "marta", "mar.ta", "joe@a.b", "guest", "anonymous", "cyrus")
 GROUPS = {"staff": ["ann", "mar"], "crew": ["mar", "joe@a.b"]}
 IDENTIFIERS = ("ann", "mar", "marta", "joe@a.b", "anyone", "anonymous", "group:staff", "group:crew", "owner")
-COMPONENTS = ("Foo", "foo bar", "a.b", "x", "INBOX", "inbox", "Shared Folders", "#calendars", "DELETED", "NIL", "Sent", "p%", "z")
+COMPONENTS = (
+    "Foo",
+    "foo bar",
+    "a.b",
+    "x",
+    "INBOX",
+    "inbox",
+    "Shared Folders",
+    "#calendars",
+    "DELETED",
+    "NIL",
+    "Sent",
+    "p%",
+    "z",
+)
 RIGHTS = ("l", "lrs", "lrswipkxtecdan", "r", "p", "lr0", "")
 TYPES = ("e",) * 12 + ("c", "n", "ei", "ed", "em", "ez", "eil")
 USES = (b"\\Sent", b"\\Trash", b"\\Junk")
 PATTERNS = (
-    "*", "%", "%/%", "%.%", "*%", "%*", "INBOX", "inbox", "INBOX*", "INBOX/%", "INBOX.%", "Foo%", "Foo*", "*o*", "%x",
-    "Shared Folders/%", "Shared Folders*", "Other Users/%", "Other Users/mar%", "user.%", "user/mar*", "user/*", "Alt Folders/*",
-    "", "x/*", "%/x", "*/x", "*.x", "a.b%", "a^b%", "DELETED*",
+    "*",
+    "%",
+    "%/%",
+    "%.%",
+    "*%",
+    "%*",
+    "INBOX",
+    "inbox",
+    "INBOX*",
+    "INBOX/%",
+    "INBOX.%",
+    "Foo%",
+    "Foo*",
+    "*o*",
+    "%x",
+    "Shared Folders/%",
+    "Shared Folders*",
+    "Other Users/%",
+    "Other Users/mar%",
+    "user.%",
+    "user/mar*",
+    "user/*",
+    "Alt Folders/*",
+    "",
+    "x/*",
+    "%/x",
+    "*/x",
+    "*.x",
+    "a.b%",
+    "a^b%",
+    "DELETED*",
 )
 FORMS = (
-    'LIST "{r}" "{p}"', 'LIST "{r}" "{p}"', 'LIST "{r}" "{p}"', 'XLIST "" "{p}"', 'LSUB "" "{p}"', 'LIST (SUBSCRIBED) "" "{p}"',
-    'LIST (SUBSCRIBED RECURSIVEMATCH) "" "{p}"', 'LIST "" "{p}" RETURN (SUBSCRIBED MYRIGHTS)', 'LIST "" ("{p}" "{q}")',
-    'LIST (SPECIAL-USE) "" "{p}"', 'LIST (vendor.cmu-dav) "" "{p}"', 'LIST (vendor.fm-include-nonexistent) "" "{p}"',
-    'LIST (SUBSCRIBED) "" ("{p}" "{q}") RETURN (CHILDREN MYRIGHTS)', "NAMESPACE",
-)  # fmt: skip
+    'LIST "{r}" "{p}"',
+    'LIST "{r}" "{p}"',
+    'LIST "{r}" "{p}"',
+    'XLIST "" "{p}"',
+    'LSUB "" "{p}"',
+    'LIST (SUBSCRIBED) "" "{p}"',
+    'LIST (SUBSCRIBED RECURSIVEMATCH) "" "{p}"',
+    'LIST "" "{p}" RETURN (SUBSCRIBED MYRIGHTS)',
+    'LIST "" ("{p}" "{q}")',
+    'LIST (SPECIAL-USE) "" "{p}"',
+    'LIST (vendor.cmu-dav) "" "{p}"',
+    'LIST (vendor.fm-include-nonexistent) "" "{p}"',
+    'LIST (SUBSCRIBED) "" ("{p}" "{q}") RETURN (CHILDREN MYRIGHTS)',
+    "NAMESPACE",
+)
 
 names = st.builds(
     lambda top, path: "\x1f".join((*top, *path)).encode(),
-    st.sampled_from([(), ("user", "ann"), ("user", "mar"), ("user", "marta"), ("user", "mar.ta"), ("user", "joe"), ("DELETED", "user", "ann")]),
+    st.sampled_from(
+        [
+            (),
+            ("user", "ann"),
+            ("user", "mar"),
+            ("user", "marta"),
+            ("user", "mar.ta"),
+            ("user", "joe"),
+            ("DELETED", "user", "ann"),
+        ]
+    ),
     st.lists(st.sampled_from(COMPONENTS), max_size=3),
 ).filter(bool)
 acls = st.lists(
-    st.builds(lambda sign, who, rights: f"{sign}{who} {rights}" if rights else f'{sign}{who} ""', st.sampled_from(["", "", "", "-"]), st.sampled_from(IDENTIFIERS), st.sampled_from(RIGHTS)),
+    st.builds(
+        lambda sign, who, rights: f"{sign}{who} {rights}" if rights else f'{sign}{who} ""',
+        st.sampled_from(["", "", "", "-"]),
+        st.sampled_from(IDENTIFIERS),
+        st.sampled_from(RIGHTS),
+    ),
     max_size=4,
 ).map(" ".join)
 configs = st.fixed_dictionaries(
@@ -68,7 +135,9 @@ def worlds(draw: st.DrawFn) -> dict[str, Any]:
         owner = oracle_owner(key)
         acl = f"{owner} lrswipkxtecdan {acl}".strip() if owner and draw(st.booleans()) else acl
         entries[key] = (acl, draw(st.sampled_from(TYPES)), f"id{number:022}")
-    subscribed = draw(st.dictionaries(st.sampled_from(["ann", "mar"]), st.sets(st.sampled_from(sorted(keys)) | names, max_size=6)))
+    subscribed = draw(
+        st.dictionaries(st.sampled_from(["ann", "mar"]), st.sets(st.sampled_from(sorted(keys)) | names, max_size=6))
+    )
     uses = draw(st.dictionaries(st.sampled_from(sorted(keys)), st.sampled_from(USES), max_size=4))
     return {"config": config, "entries": entries, "subscribed": subscribed, "uses": uses}
 
@@ -99,7 +168,9 @@ def commands(draw: st.DataObject, count: int) -> list[bytes]:
 def write(folder: pathlib.Path, world: dict[str, Any]) -> dict[str, Any]:
     """The world's files; the arguments a build takes."""
     conf = folder / "imapd.conf"
-    conf.write_text("".join(f"{name}: {int(text) if isinstance(text, bool) else text}\n" for name, text in world["config"].items()))
+    conf.write_text(
+        "".join(f"{name}: {int(text) if isinstance(text, bool) else text}\n" for name, text in world["config"].items())
+    )
     write_flat(folder / "db", {key: value(*entry) for key, entry in world["entries"].items()})
     subs = folder / "subs"
     subs.mkdir(exist_ok=True)
@@ -112,17 +183,21 @@ def write(folder: pathlib.Path, world: dict[str, Any]) -> dict[str, Any]:
         size = len(use).to_bytes(4, "big") + bytes(4)
         name = world["entries"][key][2].encode() + b"\0/specialuse\0[.OwNeR.]\0"
         records.append((name, size + use + b"\0text/plain\0" + bytes(16)))
-    (folder / "annotations.db").write_bytes(b"".join(escape(key) + b"\t" + escape(data) + b"\n" for key, data in sorted(records)))
+    (folder / "annotations.db").write_bytes(
+        b"".join(escape(key) + b"\t" + escape(data) + b"\n" for key, data in sorted(records))
+    )
     config = pyxlist.Config.from_imapd_conf(conf)
     options = {"config": config, "subscriptions": subs}
     return {**options, "annotations": folder / "annotations.db"} if records else options
 
 
 def model(world: dict[str, Any]) -> oracle.World:
-    entries = {key: oracle.make_entry(acl.replace('""', "-"), mbtype, uniqueid) for key, (acl, mbtype, uniqueid) in world["entries"].items()}
+    entries = {
+        key: oracle.make_entry(acl.replace('""', "-"), mbtype, uniqueid)
+        for key, (acl, mbtype, uniqueid) in world["entries"].items()
+    }
     subscriptions = {
-        userid: ([stored(key, userid) for key in keys], True)
-        for userid, keys in world["subscribed"].items()
+        userid: ([stored(key, userid) for key in keys], True) for userid, keys in world["subscribed"].items()
     }
     uses = {(key, oracle.OWNER): use for key, use in world["uses"].items()}
     return oracle.World(entries, world["config"], GROUPS, subscriptions, uses, pattern_operators=False)

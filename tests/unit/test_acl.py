@@ -200,9 +200,7 @@ def test_myrights(stored: str, is_owner: bool, is_admin: bool, answer: str | Non
         ("rswipkxten", False, False, "Mailbox does not exist"),
     ],
 )  # fmt: skip
-def test_refusal_of_getacl_and_listrights(
-    stored: str, is_owner: bool, is_admin: bool, answer: str | None
-) -> None:
+def test_refusal_of_getacl_and_listrights(stored: str, is_owner: bool, is_admin: bool, answer: str | None) -> None:
     """They need a, ownership or adminship; without l the mailbox is said not to exist."""
     assert refusal(rights(stored), is_owner=is_owner, is_admin=is_admin) == answer
 
@@ -259,9 +257,7 @@ VIRTUAL = Config(virtdomains="userid", defaultdomain="corp.test", admins=("cyrus
         (VIRTUAL, "mar", "bob", "bob", "bob"),
     ],
 )
-def test_canonical_identifier(
-    config: Config, asker: str, typed: str, canonical: str | None, echo: str
-) -> None:
+def test_canonical_identifier(config: Config, asker: str, typed: str, canonical: str | None, echo: str) -> None:
     """Identifiers are folded, inherit the asker's domain, lose the default domain, or are refused."""
     reading = canonical_identifier(typed, config, asker)
     assert (reading.canonical, reading.echo) == (canonical, echo)

@@ -194,9 +194,7 @@ def test_shown_names_that_cannot_be_typed_back(view: Namespace, key: bytes, exte
         (VIRT, "mar%a.org", b"a.org\x1duser\x1fmar", b"a.org", True),
     ],
 )
-def test_the_view_itself(
-    config: Config, userid: str, prefix: bytes, domain: bytes | None, lists_own: bool
-) -> None:
+def test_the_view_itself(config: Config, userid: str, prefix: bytes, domain: bytes | None, lists_own: bool) -> None:
     """Userid, INBOX key and domain are canonical; a separator in the userid hides the own mailboxes."""
     view = Namespace(config, userid, False)
     assert (view.owner_prefix, view.domain, view.lists_own) == (prefix, domain, lists_own)
@@ -250,9 +248,7 @@ def test_no_octets_break_a_view(view: Namespace, octets: bytes) -> None:
     assert isinstance(view.external_of(octets), bytes | None)
 
 
-words = st.sampled_from(
-    ["user", "mar", "joe", "INBOX", "inbox", "pub", "Other Users", "Alt Folders", "a.b", "x@a.org"]
-)
+words = st.sampled_from(["user", "mar", "joe", "INBOX", "inbox", "pub", "Other Users", "Alt Folders", "a.b", "x@a.org"])
 
 
 @given(

@@ -301,9 +301,7 @@ def test_subscriptions_to_users_with_the_own_userid_as_prefix_hide() -> None:
 def test_flags_of_a_refused_subscription_go_to_the_row_before() -> None:
     """A dead calendar subscription after INBOX makes the live INBOX nonexistent, and LSUB omit it."""
     judge = world({"user:mar": "mar l"}, NETNEWS, "INBOX", "INBOX:#calendars:gone")
-    assert listed(judge, "mar", 'LIST (SUBSCRIBED) "" "INBOX*"') == [
-        r"(\NonExistent \Subscribed \HasChildren) INBOX"
-    ]
+    assert listed(judge, "mar", 'LIST (SUBSCRIBED) "" "INBOX*"') == [r"(\NonExistent \Subscribed \HasChildren) INBOX"]
     assert listed(judge, "mar", 'LSUB "" "INBOX*"') == []
 
 

@@ -49,9 +49,7 @@ def test_skiplist_is_replayed_as_a_log() -> None:
     """A deletion names the offset of the record that goes."""
 
     def record(kind: int, name: bytes, value: bytes) -> bytes:
-        fields = b"".join(
-            struct.pack(">I", len(part)) + part + b"\0" * (-len(part) % 4) for part in (name, value)
-        )
+        fields = b"".join(struct.pack(">I", len(part)) + part + b"\0" * (-len(part) % 4) for part in (name, value))
         return struct.pack(">I", kind) + fields + b"\0\0\0\0\xff\xff\xff\xff"
 
     header = b"\xa1\x02\x8b\x0dskiplist file\0\0\0" + bytes(28)

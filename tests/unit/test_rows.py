@@ -74,14 +74,18 @@ def test_blocks_fit_their_page() -> None:
     assert max(sizes) <= BLOCK_BYTES and min(sizes[:-1]) > BLOCK_BYTES - 64
 
 
-@pytest.mark.parametrize("damage", [b"\x00\x05\x01\x00a", b"\x00\x00\xff\xff\xff\xff\x0f\x00a", b"\x00\x80", b"\x00\x00\x09\x00a"])
+@pytest.mark.parametrize(
+    "damage", [b"\x00\x05\x01\x00a", b"\x00\x00\xff\xff\xff\xff\x0f\x00a", b"\x00\x80", b"\x00\x00\x09\x00a"]
+)
 def test_damaged_blocks_are_named(damage: bytes) -> None:
     """A shared length without a key before it, lengths beyond the block, an unfinished number: one clear error."""
     with pytest.raises(StoreDamagedError):
         list(iter_rows(damage))
 
 
-CHANGES = st.lists(st.tuples(st.sampled_from(sorted({b"k%03d" % n for n in range(60)})), st.none() | st.binary(max_size=400)))
+CHANGES = st.lists(
+    st.tuples(st.sampled_from(sorted({b"k%03d" % n for n in range(60)})), st.none() | st.binary(max_size=400))
+)
 
 
 @settings(max_examples=60, deadline=None)
@@ -120,7 +124,9 @@ def _apply_and_compare(store: Store, batches: list[list[tuple[bytes, bytes | Non
 
 def _assert_chained(txn: Any, table: Any) -> None:
     blocks = list(iter_blocks_of(txn, table, OWNER))
-    assert [bool(block[0] & MORE) for _separator, block in blocks] == [True] * (len(blocks) - 1) + [False] * bool(blocks)
+    assert [bool(block[0] & MORE) for _separator, block in blocks] == [True] * (len(blocks) - 1) + [False] * bool(
+        blocks
+    )
     assert not blocks or blocks[0][0] == b""
 
 

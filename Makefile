@@ -1,0 +1,37 @@
+# Every target sets up what it needs: Python >= 3.11 with headers, make and a C compiler are enough.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+SOURCES := $(wildcard csrc/*.c csrc/*.h csrc/ffi_build.py) pyproject.toml setup.py
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint bench clean
+
+help:  ## what there is to make
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-6s %s\n", $$1, $$2}'
+
+$(READY): $(SOURCES)
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	touch $@
+
+demo: $(READY)  ## index a recorded mailboxes.db and show what three users see in it
+	$(BIN)/python examples/demo.py
+
+test: $(READY)  ## unit, property, crash and end-to-end tests
+	$(BIN)/pytest -q -n 2 -m 'not cyrus and not slow' $(PYTEST_ARGS)
+
+lint: $(READY)  ## ruff, mypy --strict, C warnings as errors, and the numbers of the house as a table
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(CC) -std=c11 -O2 -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Werror -fsyntax-only csrc/*.c
+	$(BIN)/python -m tests.house
+
+bench: $(READY)  ## the measurements of the README, beside their baselines
+	$(BIN)/python -m benchmarks $(BENCH_ARGS)
+
+clean:  ## remove what was built, the environment included
+	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
+	rm -f pyxlist/_pxl.c pyxlist/_pxl*.so
