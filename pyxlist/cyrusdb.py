@@ -20,7 +20,7 @@ from typing import Any, Final
 from pyxlist._pxl import ffi, lib
 from pyxlist.errors import CorruptSourceError, SourceError, StoreDamagedError, UnsupportedSourceError
 
-__all__ = ["Image", "Progress", "Source", "open_source", "raise_core_error", "read_image"]
+__all__ = ["Image", "Progress", "Source", "iter_records", "open_source", "raise_core_error", "read_image"]
 
 # stage, done, total (octets); called at most every 100 ms
 Progress = Callable[[str, int, int], None]
@@ -123,6 +123,21 @@ def open_source(path: str | os.PathLike[str], progress: Progress | None = None) 
         yield reader, _describe(image, reader)
     finally:
         lib.pxl_reader_close(reader)
+
+
+def iter_records(path: str | os.PathLike[str]) -> Iterator[tuple[bytes, bytes]]:
+    """(key, value) of every live record of a cyrusdb file of any kind, keys ascending in octet order.
+
+    The octets are copies and outlive the iteration.  Raises what `open_source` raises, and
+    CorruptSourceError at the first record that contradicts its format.
+    """
+    with open_source(path) as (reader, header):
+        record, error = ffi.new("pxl_record *"), ffi.new("pxl_error *")
+        while not (code := lib.pxl_reader_next(reader, record, error)):
+            value = ffi.buffer(record.value.data, record.value.len)[:] if record.value.len else b""
+            yield ffi.buffer(record.key.data, record.key.len)[:], value
+        if code < 0:
+            raise_core_error(error, header.path)
 
 
 def _start(image: Image) -> tuple[Any, Any]:

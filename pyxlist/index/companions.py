@@ -17,9 +17,9 @@ import struct
 from collections.abc import Iterator
 from typing import Any, Final
 
-from pyxlist._pxl import ffi, lib
+from pyxlist._pxl import lib
 from pyxlist.config import Config
-from pyxlist.cyrusdb import open_source, raise_core_error
+from pyxlist.cyrusdb import iter_records, open_source
 from pyxlist.errors import SourceError
 from pyxlist.index.layout import LOOKUP, WHOLE_TABLE
 from pyxlist.index.rows import block_at, iter_blocks_of, iter_rows, put_list, remove_list
@@ -74,17 +74,6 @@ def _stored_lists(txn: Any, table: Any) -> Lists:
         rows, _flags = lists.setdefault(owner, ([], block[0] & lib.PXL_FLAT_ORDER))
         rows.extend(iter_rows(block))
     return lists
-
-
-def _records(path: pathlib.Path) -> Iterator[tuple[bytes, bytes]]:
-    """(key, value) of every record of a cyrusdb file."""
-    with open_source(path) as (reader, _header):
-        record, error = ffi.new("pxl_record *"), ffi.new("pxl_error *")
-        while not (code := lib.pxl_reader_next(reader, record, error)):
-            value = ffi.buffer(record.value.data, record.value.len)[:] if record.value.len else b""
-            yield ffi.buffer(record.key.data, record.key.len)[:], value
-        if code < 0:
-            raise_core_error(error, os.fspath(path))
 
 
 # --- subscriptions ---
@@ -147,7 +136,7 @@ def _read_subscription_file(path: pathlib.Path, userid: str, config: Config) -> 
     """Rows in stored form, and PXL_FLAT_ORDER for a flat file: it sorts dots below every other octet."""
     with open_source(path) as (_reader, header):
         flat = header.format == "flat"
-    keys = [key for key, _value in _records(path)]
+    keys = [key for key, _value in iter_records(path)]
     if _VERSION_KEY in keys:
         names = [key[1:] for key in keys if key.startswith(b"N")]
     else:
@@ -176,7 +165,7 @@ def stored_subscription(key: bytes, userid: str, config: Config) -> bytes:
 
 def _read_annotations(txn: Any, tables: dict[str, Any], config: Config, path: str | os.PathLike[str]) -> Lists:
     lists: Lists = {}
-    for key, value in _records(pathlib.Path(path)):
+    for key, value in iter_records(path):
         mailbox, _, rest = key.partition(b"\x00")
         entry, _, userid = rest.partition(b"\x00")
         if entry != _ENTRY or len(value) < _VALUE_LENGTH.size:

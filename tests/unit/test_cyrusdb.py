@@ -1,0 +1,38 @@
+"""Records of a cyrusdb file, raw: `iter_records`."""
+
+from __future__ import annotations
+
+import pathlib
+
+import pytest
+
+from pyxlist.cyrusdb import iter_records
+from pyxlist.errors import CorruptSourceError, SourceError, UnsupportedSourceError
+from tests.sources import value, write_flat
+
+
+def test_records_come_in_key_order_with_their_octets(tmp_path: pathlib.Path) -> None:
+    """Every record is given once, unescaped, keys ascending, an empty value as empty octets."""
+    entries = {b"user\x1fbob": value("bob lrs"), b"a\tb": b"\xff\x00\r\n", b"empty": b""}
+    path = write_flat(tmp_path / "mailboxes.db", entries)
+    expected = sorted((b"N" + key, octets) for key, octets in entries.items())
+    assert list(iter_records(path)) == expected
+
+
+def test_records_outlive_the_iteration(tmp_path: pathlib.Path) -> None:
+    """The octets are copies: an iteration given up half-way leaves them readable."""
+    path = write_flat(tmp_path / "mailboxes.db", {b"a": b"first", b"b": b"second"})
+    records = iter_records(path)
+    first = next(records)
+    records.close()  # type: ignore[attr-defined]
+    assert first == (b"Na", b"first")
+
+
+def test_a_file_of_no_known_format_is_refused(tmp_path: pathlib.Path) -> None:
+    """Errors are those of opening: unknown octets, no file."""
+    path = tmp_path / "noise"
+    path.write_bytes(b"\x00noise")
+    with pytest.raises((UnsupportedSourceError, CorruptSourceError)):
+        list(iter_records(path))
+    with pytest.raises(SourceError, match="cannot be read"):
+        list(iter_records(tmp_path / "missing"))
