@@ -1,10 +1,14 @@
 /* listing.h - inside the core: the parts of a LIST answer.
  *
- *     match.c    patterns against external names
- *     naming.c   key names -> external names of one view
- *     cursor.c   lists of row blocks, walked and probed
- *     listing.c  passes, candidates, events, rows: which names are answered, in which order
- *     answer.c   one row -> its flags -> octets
+ *     match.c      patterns against external names
+ *     naming.c     key names -> external names of one view
+ *     cursor.c     lists of row blocks, walked and probed
+ *     passes.c     which mailboxes are candidates, in which order
+ *     fold.c       what a pattern matched of a candidate's name: events, folded into rows
+ *     ancestors.c  rows of ancestors that do not exist, for clients that ask for them
+ *     recursive.c  RECURSIVEMATCH: the events of all passes, sorted
+ *     answer.c     one row -> its flags -> octets
+ *     listing.c    the public calls
  */
 #ifndef PXL_LISTING_H
 #define PXL_LISTING_H
@@ -178,6 +182,56 @@ bool pxl_listing_subscribed(pxl_listing *listing, const uint8_t *key, size_t len
 pxl_slice pxl_listing_special_use(pxl_listing *listing, const uint8_t *key, size_t len);
 /* Stored rights of the view, united over its identifiers. */
 uint32_t pxl_listing_rights(pxl_listing *listing, const pxl_subject *subject);
+
+static inline bool selects(const pxl_listing *listing, uint32_t option)
+{
+    return listing->query->options & option;
+}
+
+/* ---- passes.c */
+
+/* Walk the passes that are left; PXL_MORE when `limit` stopped it. */
+int pxl_passes_walk(pxl_listing *listing, size_t limit);
+
+/* ---- fold.c */
+
+/* What a pattern matched of a candidate's external name. */
+typedef struct {
+    const uint8_t *text;
+    size_t len;
+    bool exact;              /* the whole external name */
+    const pxl_name *name;
+    const pxl_extname *external;
+    const pxl_subject *subject;
+} pxl_event;
+
+/* True when the event's row stands and nothing below it can add to that, so that leaping is safe. */
+bool pxl_fold_hear(pxl_listing *listing, const pxl_event *e);
+/* A single pattern that ends in "*%" also hears every shorter ancestor that it matches. */
+void pxl_fold_hear_ancestors(pxl_listing *listing, pxl_event e);
+/* Rows before and after never influence each other: between two passes, and at the end. */
+void pxl_fold_reset(pxl_listing *listing);
+/* Make the event the row of memory, unless it is hidden, said already, or above it. */
+bool pxl_fold_accept(pxl_listing *listing, const pxl_event *e, const pxl_subject *subject);
+/* Begin a row; `subject` may be NULL, its key (or the event's) is kept either way. */
+void pxl_row_begin(pxl_listing *listing, pxl_answer_row *row, const pxl_event *e, const pxl_subject *subject);
+/* The first component below the owner that this event is about; empty if it ends above it.  With
+ * `whole` that of the mailbox, however much of its name was matched. */
+pxl_slice pxl_event_component(const pxl_listing *listing, const pxl_event *e, bool whole);
+/* What a subscription finds: true with the mailbox in `subject`, false for nothing that can be opened. */
+bool pxl_event_find(pxl_listing *listing, const pxl_event *e, pxl_subject *subject);
+
+/* ---- ancestors.c */
+
+/* Is the row of memory the event's parent, or below it? */
+bool pxl_ancestors_stand(const pxl_listing *listing, const pxl_event *e);
+void pxl_ancestors_mention(pxl_listing *listing, const pxl_event *e);
+
+/* ---- recursive.c */
+
+void pxl_recursive_hear(pxl_listing *listing, const pxl_event *e);
+/* After the last pass: write rows until about `limit` octets are there.  PXL_MORE or PXL_OK. */
+int pxl_recursive_answer(pxl_listing *listing, size_t limit);
 
 /* ---- answer.c */
 

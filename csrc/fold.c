@@ -1,0 +1,200 @@
+/* fold.c - events folded into rows.
+ *
+ * An event is the part of a mailbox's external name that a pattern matched.  The same name again and
+ * its descendants only set flags of the row before, and one row of memory is all that takes, because
+ * the rows of a subtree are adjacent.  It also is all that the server has: where subtrees are not
+ * adjacent (two domains, a name in two passes) the same row is answered twice, as the server does.
+ *
+ * Source: imapd.c list_cb, subscribed_cb, perform_output; every rule is seen in recorded answers.
+ */
+#include "bytes.h"
+#include "entry.h"
+#include "listing.h"
+
+/* ---- rows -------------------------------------------------------------------------------------- */
+
+/* Begin a row; `subject` may be NULL, `key` is kept either way. */
+void pxl_row_begin(pxl_listing *listing, pxl_answer_row *row, const pxl_event *e, const pxl_subject *subject)
+{
+    const uint8_t *key = subject ? subject->key : e->name->key;
+    size_t key_len = subject ? subject->key_len : e->name->len;
+
+    row->attributes = 0;
+    row->set = pxl_bytes_set(&row->name, e->text, e->len) && pxl_bytes_set(&row->key, key, key_len);
+    if (!row->set) pxl_listing_fail(listing, PXL_E_MEMORY, "out of memory");
+    row->has_subject = subject != NULL;
+    if (subject) row->subject = *subject;
+    row->subject.key = row->key.data;
+    row->subject.key_len = key_len;
+}
+
+/* Answer the row of memory, if there is one. */
+static void finish_row(pxl_listing *listing)
+{
+    pxl_answer_row *last = &listing->last;
+
+    if (!last->set) return;
+    last->set = false;
+    if (selects(listing, PXL_RETURN_SUBSCRIBED) && !selects(listing, PXL_SELECT_SUBSCRIBED) && last->has_subject
+        && pxl_listing_subscribed(listing, last->key.data, last->key.len))
+        last->attributes |= last->attributes & PXL_NONEXISTENT ? PXL_CHILDINFO : PXL_SUBSCRIBED;
+    if (!selects(listing, PXL_SELECT_SUBSCRIBED) || (last->attributes & (PXL_SUBSCRIBED | PXL_CHILDINFO)))
+        pxl_answer(listing, last);
+}
+
+/* The first component below the owner that this event is about; empty if it ends above it. */
+pxl_slice pxl_event_component(const pxl_listing *listing, const pxl_event *e, bool whole)
+{
+    const uint8_t *start = e->text + e->external->boxes, *end = e->text + e->len, *stop;
+    uint8_t separator = listing->view->separator;
+
+    if (whole) {
+        start = e->name->key + e->name->boxes_at;
+        end = e->name->key + e->name->boxes_end;
+        separator = PXL_SEPARATOR;
+    }
+    if (start >= end) return (pxl_slice){NULL, 0};
+    stop = memchr(start, separator, (size_t)(end - start));
+    if (!stop) stop = end;
+    /* crossdomains hangs "@domain" on it, which is no part of the component. */
+    if (!whole && e->external->tail_end > e->external->boxes && stop > e->text + e->external->tail_end)
+        stop = e->text + e->external->tail_end;
+    return (pxl_slice){start, (size_t)(stop - start)};
+}
+
+/* Mailboxes that are no IMAP mailboxes: kept out of rows, though their events were heard. */
+static bool hidden(const pxl_listing *listing, const pxl_event *e, const pxl_subject *subject)
+{
+    uint32_t mbtype = subject ? subject->mbtype : 0, class = mbtype & PXL_CLASS;
+    pxl_slice component;
+
+    if (listing->view->admin) return false;
+    if (class == PXL_NETNEWS) return true;
+    if ((mbtype & PXL_INTERMEDIATE) && !selects(listing, PXL_SELECT_NONEXISTENT)) return true;
+    if (selects(listing, PXL_SELECT_DAV)) return false;
+    if (class) return true;
+    component = pxl_event_component(listing, e, subject != NULL);
+    return pxl_name_hidden(listing->view, component.data, component.len, listing->view->hidden_count);
+}
+
+static bool same_as_last(const pxl_listing *listing, const pxl_event *e)
+{
+    const pxl_answer_row *last = &listing->last;
+
+    return last->set && pxl_same(last->name.data, last->name.len, e->text, e->len);
+}
+
+/* Is `text` below the row of memory? */
+static bool below_last(const pxl_listing *listing, const pxl_event *e)
+{
+    const pxl_answer_row *last = &listing->last;
+
+    return last->set && e->len > last->name.len && e->text[last->name.len] == listing->view->separator
+           && !memcmp(last->name.data, e->text, last->name.len);
+}
+
+/* Is `text` an ancestor of the row of memory? */
+static bool above_last(const pxl_listing *listing, const pxl_event *e)
+{
+    const pxl_answer_row *last = &listing->last;
+
+    return last->set && e->len < last->name.len && last->name.data[e->len] == listing->view->separator
+           && !memcmp(last->name.data, e->text, e->len);
+}
+
+/* Make the event the row of memory, unless it is hidden, said already, or above it. */
+bool pxl_fold_accept(pxl_listing *listing, const pxl_event *e, const pxl_subject *subject)
+{
+    if (hidden(listing, e, subject)) return false;
+    if (same_as_last(listing, e) || above_last(listing, e)) return false;
+    finish_row(listing);
+    pxl_row_begin(listing, &listing->last, e, subject);
+    return true;
+}
+
+/* ---- events ------------------------------------------------------------------------------------ */
+
+/* A plain or extended LIST; true when its row stands (or stood already), so that leaping is safe. */
+static bool list_event(pxl_listing *listing, const pxl_event *e)
+{
+    pxl_answer_row *last = &listing->last;
+    bool dav = e->subject->mbtype & PXL_COLLECTION;
+
+    if (e->name->stamp.len && !listing->view->admin
+        && !(selects(listing, PXL_SELECT_DELETED) && listing->view->allow_deleted))
+        return false;
+    if (below_last(listing, e) || (!e->exact && same_as_last(listing, e)))
+        last->attributes |= PXL_HASCHILDREN;
+    else if (!(last->attributes & PXL_HASCHILDREN))
+        last->attributes |= PXL_HASNOCHILDREN;
+    if (selects(listing, PXL_SELECT_NONEXISTENT) && (selects(listing, PXL_SELECT_DAV) || !dav)
+        && !pxl_ancestors_stand(listing, e))
+        pxl_ancestors_mention(listing, e);
+    if (!pxl_fold_accept(listing, e, e->subject)) return same_as_last(listing, e);
+    if (!e->exact)
+        last->attributes |= PXL_HASCHILDREN | PXL_NONEXISTENT;
+    else if (e->name->category == CATEGORY_ALT_INBOX)
+        last->attributes |= PXL_NOINFERIORS;
+    return true;
+}
+
+/* What a subscription finds: PXL_OK with the mailbox in `subject`, or nothing that can be opened. */
+bool pxl_event_find(pxl_listing *listing, const pxl_event *e, pxl_subject *subject)
+{
+    *subject = (pxl_subject){.key = e->name->key, .key_len = e->name->len};
+    return pxl_listing_lookup(listing, subject->key, subject->key_len, &subject->mbtype)
+           && !(subject->mbtype & (PXL_TOMBSTONE | PXL_INTERMEDIATE | PXL_RESERVED));
+}
+
+/* LSUB and LIST (SUBSCRIBED).  Flags go to the row of memory even when the event was refused. */
+static void subscribed_event(pxl_listing *listing, const pxl_event *e)
+{
+    pxl_answer_row *last = &listing->last;
+    pxl_subject subject;
+    bool found;
+
+    if (below_last(listing, e) || (!e->exact && same_as_last(listing, e))) last->attributes |= PXL_HASCHILDREN;
+    if (e->exact) {
+        found = pxl_event_find(listing, e, &subject);
+        pxl_fold_accept(listing, e, found ? &subject : NULL);
+        last->attributes |= PXL_SUBSCRIBED;
+        if (!found) last->attributes |= PXL_NONEXISTENT;
+        if (e->name->category == CATEGORY_ALT_INBOX) last->attributes |= PXL_NOINFERIORS;
+    } else if (listing->query->form == PXL_FORM_LSUB) {
+        pxl_fold_accept(listing, e, NULL);
+        last->attributes |= PXL_CHILDINFO;
+    }
+}
+
+bool pxl_fold_hear(pxl_listing *listing, const pxl_event *e)
+{
+    if (selects(listing, PXL_SELECT_RECURSIVEMATCH))
+        pxl_recursive_hear(listing, e);
+    else if (selects(listing, PXL_SELECT_SUBSCRIBED))
+        subscribed_event(listing, e);
+    else
+        return list_event(listing, e) && !selects(listing, PXL_SELECT_NONEXISTENT);
+    return false;
+}
+
+/* A single pattern that ends in "*%" also hears every shorter ancestor that it matches. */
+void pxl_fold_hear_ancestors(pxl_listing *listing, pxl_event e)
+{
+    size_t whole = e.len, dead;
+
+    e.exact = false;
+    for (size_t i = 0; i < whole; i++) {
+        if (e.text[i] != listing->view->separator) continue;
+        e.len = i;
+        if (i && pxl_query_match(listing->query, e.text, i, &dead) == i) pxl_fold_hear(listing, &e);
+    }
+}
+
+/* Rows before and after never influence each other: between two passes, and at the end. */
+void pxl_fold_reset(pxl_listing *listing)
+{
+    if (selects(listing, PXL_SELECT_RECURSIVEMATCH)) return;
+    if (!selects(listing, PXL_SELECT_SUBSCRIBED) && !(listing->last.attributes & PXL_HASCHILDREN))
+        listing->last.attributes |= PXL_HASNOCHILDREN;
+    finish_row(listing);
+}
