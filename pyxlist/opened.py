@@ -75,6 +75,14 @@ class Index:
             admin = self.config.is_admin(canonical_userid(userid, self.config), names)
         return View(self._reader, Namespace(self.config, userid, admin), names, self._prepare, status, metadata)
 
+    def groups_of(self, userid: str) -> tuple[str, ...]:
+        """Bare names of a userid's groups, for `view`, as the group file given to `build` has them.
+
+        For programs beside the server: a server knows its users' groups better.  Empty without such a
+        file.  Raises ValueError for what is not a userid.
+        """
+        return self._reader.groups_of(canonical_userid(userid, self.config))
+
     def lookup(self, name: str) -> Entry | None:
         """The entry of an internal name; None if there is no record."""
         return self._reader.lookup(key_from_internal(name))

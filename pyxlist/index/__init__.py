@@ -3,6 +3,7 @@
 layout.py   tables, keys, what `meta` holds
 env.py      LMDB: one environment a process, forks, stale readers, sizes, damage
 build.py    make an index equal to a source
+companions.py, groups.py   what a server keeps beside: subscriptions, special use, its group file
 write.py    one mailbox changed -> rows changed
 read.py     lookups, and the lists a view is made of
 check.py    does the index agree with itself, and with a source?

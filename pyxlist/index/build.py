@@ -68,23 +68,26 @@ def build(
     subscriptions: str | os.PathLike[str] | None = None,
     annotations: str | os.PathLike[str] | None = None,
     progress: Progress | None = None,
+    groups: str | os.PathLike[str] | None = None,
 ) -> BuildReport:
     """Create the index at `index_path`, or bring it up to date with `source`; atomic and idempotent.
 
     `config` is stored in the index (None: keep what is stored, or Cyrus' defaults).  `subscriptions` is a
-    Cyrus configdirectory or a folder of `*.sub` and `*.sub.db` files, `annotations` an annotations.db; None
-    leaves what the index has of them.  `progress(stage, done, total)` is called at most every 100 ms.
+    Cyrus configdirectory or a folder of `*.sub` and `*.sub.db` files, `annotations` an annotations.db,
+    `groups` a group file, for `Index.groups_of`; None leaves what the index has of them.
+    `progress(stage, done, total)` is called at most every 100 ms.
     Raises SourceError for a source that cannot be used (the index stays as it was), StoreError for an
     index that cannot be written.
     """
     started = time.monotonic()
     path = pathlib.Path(index_path)
+    beside = companions.Companions(subscriptions, annotations, groups)
     told = _Told(progress)
     with open_source(source, told.tell) as (reader, header):
         if _is_vacant(path):
-            report = _create(reader, header, path, config, subscriptions, annotations, told)
+            report = _create(reader, header, path, config, beside, told)
         else:
-            report = _update(reader, header, path, config, subscriptions, annotations, told)
+            report = _update(reader, header, path, config, beside, told)
     size = (path / "data.mdb").stat().st_size
     return dataclasses.replace(report, seconds=time.monotonic() - started, index_bytes=size)
 
@@ -124,8 +127,7 @@ def _create(
     header: Source,
     path: pathlib.Path,
     config: Config | None,
-    subscriptions: Any,
-    annotations: Any,
+    beside: companions.Companions,
     told: _Told,
 ) -> BuildReport:
     with _workplace(path) as fresh:
@@ -134,7 +136,7 @@ def _create(
             counts = _fill(store, reader, header, told)
             with store.env.begin(write=True) as txn:
                 _put_meta(txn, store, header, config or Config(), counts)
-                companions.store(txn, store.tables, config or Config(), subscriptions, annotations)
+                companions.store(txn, store.tables, config or Config(), beside)
             store.env.sync(True)
         except lmdb.Error as error:
             raise store.translate(error) from error
@@ -288,8 +290,7 @@ def _update(
     header: Source,
     path: pathlib.Path,
     config: Config | None,
-    subscriptions: Any,
-    annotations: Any,
+    beside: companions.Companions,
     told: _Told,
 ) -> BuildReport:
     store = open_store(path)
@@ -300,7 +301,7 @@ def _update(
             apply_changes(txn, store.tables, changes)
             counts = _counts(inversion)
             stored = Config.from_dict(unpack_meta(txn.get(b"config", db=store.tables["meta"])))
-            companions_changed = companions.store(txn, store.tables, config or stored, subscriptions, annotations)
+            companions_changed = companions.store(txn, store.tables, config or stored, beside)
             _update_meta(txn, store, header, config, counts)
     finally:
         store.close()

@@ -1,16 +1,18 @@
-"""What a server keeps beside mailboxes.db and LIST needs: subscriptions and special-use attributes.
+"""What a server keeps beside mailboxes.db and LIST needs: subscriptions, special-use attributes, groups.
 
 Subscriptions are one small database a user, in any cyrusdb format, found in a Cyrus configdirectory
 (`user/uuid/x/y/UNIQUEID/sub.db`, `user/b/bob.sub`, `domain/e/example.com/user/b/bob.sub`) or in any
 folder of `UNIQUEID.sub.db` and `USERID.sub` files.  A uniqueid is that of the user's INBOX.
 
 Special-use attributes are private annotations in annotations.db; only the owner's own count.
+Groups are the server's group file (groups.py).
 
 Source: imap/mboxlist.c mboxlist_opensubs, mboxlist_upgrade_subs; imap/annotate.c.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import pathlib
 import struct
@@ -21,12 +23,13 @@ from pyxlist._pxl import lib
 from pyxlist.config import Config
 from pyxlist.cyrusdb import iter_records, open_source
 from pyxlist.errors import SourceError
+from pyxlist.index.groups import store_groups
 from pyxlist.index.layout import LOOKUP, WHOLE_TABLE
 from pyxlist.index.rows import block_at, iter_blocks_of, iter_rows, put_list, remove_list
 from pyxlist.index.write import touch
 from pyxlist.names import key_from_internal, octets_of, owner_of, text_of
 
-__all__ = ["store", "stored_subscription"]
+__all__ = ["Companions", "store", "stored_subscription"]
 
 _VERSION_KEY: Final = b"\x1fVER\x1f"
 _OWNER: Final = b"[.OwNeR.]"
@@ -36,21 +39,30 @@ _VALUE_LENGTH: Final = struct.Struct(">I4x")
 Lists = dict[bytes, tuple[list[tuple[bytes, bytes]], int]]
 
 
-def store(
-    txn: Any,
-    tables: dict[str, Any],
-    config: Config,
-    subscriptions: str | os.PathLike[str] | None,
-    annotations: str | os.PathLike[str] | None,
-) -> bool:
-    """Make the subscriptions and specialuse tables equal to these sources (None: leave a table); whether
-    anything changed.  Mailboxes are already in the index: their uniqueids tell whose a file is.
+@dataclasses.dataclass(frozen=True, slots=True)
+class Companions:
+    """Where they are: a configdirectory or folder of subscriptions, an annotations.db, a group file.
+
+    None leaves what the index has of them.
+    """
+
+    subscriptions: str | os.PathLike[str] | None = None
+    annotations: str | os.PathLike[str] | None = None
+    groups: str | os.PathLike[str] | None = None
+
+
+def store(txn: Any, tables: dict[str, Any], config: Config, beside: Companions) -> bool:
+    """Make the index equal to these companions; whether anything changed.  Mailboxes are already in the
+    index: their uniqueids tell whose a file is.
     """
     changed = False
-    if subscriptions is not None:
-        changed |= _replace(txn, tables, "subscriptions", _read_subscriptions(txn, tables, config, subscriptions))
-    if annotations is not None:
-        changed |= _replace(txn, tables, "specialuse", _read_annotations(txn, tables, config, annotations))
+    if beside.subscriptions is not None:
+        lists = _read_subscriptions(txn, tables, config, beside.subscriptions)
+        changed |= _replace(txn, tables, "subscriptions", lists)
+    if beside.annotations is not None:
+        changed |= _replace(txn, tables, "specialuse", _read_annotations(txn, tables, config, beside.annotations))
+    if beside.groups is not None:
+        changed |= store_groups(txn, tables["meta"], config, beside.groups)
     return changed
 
 

@@ -14,7 +14,8 @@ keys `owner + separator`, where the separator of the first block is empty (LMDB'
     meta            fixed names                    msgpack
 
 `meta` holds `version`, `config`, `checkpoint` (where in which source the index stands), `counts`,
-and `build` (an arbitrary id that a fresh index gets once: two indexes never share state tokens).
+`groups` (userid -> names of its groups, where a group file was given), and `build` (an arbitrary id
+that a fresh index gets once: two indexes never share state tokens).
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ from pyxlist.acl import ANYONE, Rights
 from pyxlist.config import Config
 from pyxlist.entry import Entry
 from pyxlist.index.env import Store
+from pyxlist.index.groups import groups_of
 from pyxlist.index.layout import KEY_MAX, WHOLE_TABLE, unpack_meta
 from pyxlist.index.rows import block_at, find_row, iter_list
 from pyxlist.names import octets_of
@@ -45,6 +46,11 @@ class Reader:
         with self.store.read() as txn:
             for key, row in iter_list(txn, self.store.tables["directory"], WHOLE_TABLE):
                 yield Entry.unpack(key, row)
+
+    def groups_of(self, userid: str) -> tuple[str, ...]:
+        """Bare names of the groups that the stored group file has a canonical userid in."""
+        with self.store.read() as txn:
+            return groups_of(txn, self.store.tables["meta"], userid)
 
     def special_use(self, userid: str, use: bytes) -> bytes | None:
         """Key name of the user's own mailbox with an RFC 6154 attribute (any case), None if there is none."""
