@@ -4,6 +4,7 @@
     open(index_path)              -> Index
     Index.view(userid, groups)    -> View: list, respond, rights, state
     Index.lookup, who, verify, check, stat
+    Index.write()                 -> Hooks: Cyrus' mboxlist verbs, one transaction
 
 Names that are not listed in `__all__` may change without notice.
 """
@@ -31,6 +32,7 @@ from pyxlist.errors import (
     StoreVersionError,
     UnsupportedSourceError,
 )
+from pyxlist.follow.hooks import Hooks
 from pyxlist.index.build import BuildReport, build
 from pyxlist.index.check import Difference
 from pyxlist.listing import Item
@@ -48,6 +50,7 @@ __all__ = [
     "Difference",
     "Entry",
     "GapError",
+    "Hooks",
     "Index",
     "Item",
     "MailboxError",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterable, Iterator
 from types import TracebackType
@@ -11,9 +12,11 @@ from pyxlist.acl import Rights, canonical_userid
 from pyxlist.command import View, prepared_for
 from pyxlist.config import Config
 from pyxlist.entry import Entry
+from pyxlist.follow.hooks import Hooks
 from pyxlist.index import check
-from pyxlist.index.env import open_store
+from pyxlist.index.env import WRITE_TIMEOUT_S, open_store
 from pyxlist.index.read import Reader
+from pyxlist.index.transaction import begin_write
 from pyxlist.listing import MetadataCallback, StatusCallback
 from pyxlist.names import key_from_internal
 from pyxlist.namespace import Namespace
@@ -82,6 +85,17 @@ class Index:
         file.  Raises ValueError for what is not a userid.
         """
         return self._reader.groups_of(canonical_userid(userid, self.config))
+
+    @contextlib.contextmanager
+    def write(self, timeout_s: float = WRITE_TIMEOUT_S) -> Iterator[Hooks]:
+        """One write transaction for a `with` block: Cyrus' mboxlist verbs, visible to all at once when it
+        ends.
+
+        Nothing of it is kept when the block raises.  Raises StoreBusyError, which says who holds the lock,
+        when others write for longer than `timeout_s`; StoreFullError without room.
+        """
+        with begin_write(self._store, timeout_s) as transaction:
+            yield Hooks(transaction)
 
     def lookup(self, name: str) -> Entry | None:
         """The entry of an internal name; None if there is no record."""

@@ -8,6 +8,8 @@ from __future__ import annotations
 import pathlib
 from collections.abc import Mapping
 
+from pyxlist import Entry, Index
+
 _ESCAPED = frozenset(b"\t\r\n\0\xff")
 
 
@@ -29,3 +31,18 @@ def write_flat(path: pathlib.Path, entries: Mapping[bytes, bytes]) -> pathlib.Pa
     lines = [escape(b"N" + key) + b"\t" + escape(entries[key]) + b"\n" for key in sorted(entries)]
     path.write_bytes(b"".join(lines))
     return path
+
+
+def value_of(entry: Entry) -> bytes:
+    """The value Cyrus would have for an entry whose texts are all harmless atoms."""
+    texts = [("T", entry.mbtype.letters), ("I", entry.uniqueid), ("S", entry.server), ("P", entry.partition)]
+    numbers = [("V", entry.uidvalidity), ("C", entry.createdmodseq), ("F", entry.foldermodseq), ("M", entry.mtime)]
+    fields: list[tuple[str, str | int | None]] = [*texts, *numbers]
+    words = [f"{name} {text}" for name, text in fields if text]
+    grants = " ".join(f"{identifier} {rights}" for identifier, rights in entry.acl)
+    return f"%({' '.join([*words, f'A %({grants})'])})".encode("utf-8", "surrogateescape")
+
+
+def write_source_of(path: pathlib.Path, index: Index) -> pathlib.Path:
+    """A flat mailboxes.db that says what an index says."""
+    return write_flat(path, {entry.key: value_of(entry) for entry in index.entries()})

@@ -5,6 +5,7 @@ env.py      LMDB: one environment a process, forks, stale readers, sizes, damage
 build.py    make an index equal to a source
 companions.py, groups.py   what a server keeps beside: subscriptions, special use, its group file
 write.py    one mailbox changed -> rows changed
+transaction.py  one write transaction: lookups that see it, changes applied in one batch
 read.py     lookups, and the lists a view is made of
 check.py    does the index agree with itself, and with a source?
 """

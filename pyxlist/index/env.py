@@ -34,7 +34,7 @@ from pyxlist.errors import (
 )
 from pyxlist.index.layout import TABLES, VERSION, pack_meta, unpack_meta
 
-__all__ = ["MAP_BYTES", "Store", "open_store"]
+__all__ = ["MAP_BYTES", "WRITE_TIMEOUT_S", "Store", "open_store"]
 
 MAP_BYTES: Final = 1 << 36
 WRITE_TIMEOUT_S: Final = 10.0

@@ -10,7 +10,10 @@ keys `owner + separator`, where the separator of the first block is empty (LMDB'
     uniqueids       0x00                           uniqueid + 0x00 + key name -> nothing
     subscriptions   userid + 0x00                  stored name (own tree below "INBOX") -> nothing
     specialuse      userid + 0x00                  key name -> RFC 6154 attributes, as printed
-    generations     identifier                     u64 big-endian: the transaction that last changed its rows
+    generations     identifier                     u64 big-endian: the transaction that last changed what it sees
+                    0x01                           the same of the whole directory
+                    0x02                           the same of everybody
+                    0x03 + tree                    the same of the records in a tree, whoever may see them
     meta            fixed names                    msgpack
 
 `meta` holds `version`, `config`, `checkpoint` (where in which source the index stands), `counts`,
@@ -28,6 +31,8 @@ import msgpack
 
 __all__ = [
     "BLOCK_BYTES",
+    "DIRECTORY",
+    "EVERYBODY",
     "KEY_MAX",
     "LOOKUP",
     "MORE",
@@ -40,6 +45,7 @@ __all__ = [
     "iter_changes",
     "pack_changes",
     "pack_meta",
+    "tree_generation",
     "unpack_meta",
 ]
 
@@ -51,6 +57,8 @@ KEY_MAX: Final = 511
 LOOKUP: Final = b"\x00"
 QUIET: Final = b"\x01"
 WHOLE_TABLE: Final = b"\x00"  # owner of a table that is one list; LMDB has no empty keys
+DIRECTORY: Final = b"\x01"  # keys of the generations table that are no identifiers: those begin above 0x1f
+EVERYBODY: Final = b"\x02"
 MORE: Final = 1  # in a block's first octet: another block of the list follows
 
 _BLOCK_HEAD: Final = struct.Struct("<HI")
@@ -61,6 +69,14 @@ _NONE: Final = 0xFFFFFFFF
 def identifier_list(identifier: bytes, quiet: bool = False) -> bytes:
     """Owner prefix of one of an identifier's two posting lists."""
     return identifier + (QUIET if quiet else LOOKUP)
+
+
+def tree_generation(key: bytes) -> bytes:
+    """Key in the generations table of the tree a mailbox is in: all of one user, or of one shared top name."""
+    top, mark, rest = key.partition(b"\x1f")
+    if top.rpartition(b"\x1d")[2] == b"user":
+        top += mark + rest.partition(b"\x1f")[0]
+    return (b"\x03" + top)[:KEY_MAX]
 
 
 def iter_blocks(items: memoryview) -> Iterator[tuple[bytes, bytes]]:

@@ -15,7 +15,17 @@ from pyxlist._pxl import ffi, lib
 from pyxlist.errors import StoreDamagedError
 from pyxlist.index.layout import BLOCK_BYTES, KEY_MAX, MORE, iter_blocks, pack_changes
 
-__all__ = ["Changes", "apply_rows", "block_at", "find_row", "iter_list", "iter_rows", "put_list", "remove_list"]
+__all__ = [
+    "Changes",
+    "apply_rows",
+    "block_at",
+    "find_row",
+    "iter_below",
+    "iter_list",
+    "iter_rows",
+    "put_list",
+    "remove_list",
+]
 
 # (key, payload to set, or None to remove), keys ascending
 Changes = list[tuple[bytes, bytes | None]]
@@ -72,6 +82,21 @@ def iter_list(txn: Any, table: Any, owner: bytes) -> Iterator[tuple[bytes, bytes
     """(key, payload) of every row of a list, ascending; valid while the transaction is."""
     for _separator, block in iter_blocks_of(txn, table, owner):
         yield from iter_rows(block)
+
+
+def iter_below(txn: Any, table: Any, owner: bytes, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """(key, payload) of every row of a list whose key begins with `prefix`, ascending.  Cost: one descent,
+    and the blocks those rows are in.
+    """
+    with txn.cursor(db=table) as cursor:
+        block = block_at(cursor, owner, prefix)
+        while block is not None:
+            for key, payload in iter_rows(block):
+                if key.startswith(prefix):
+                    yield key, payload
+                elif key > prefix:
+                    return
+            block = bytes(cursor.value()) if _next_of_list(cursor, owner) else None
 
 
 def damaged() -> StoreDamagedError:

@@ -15,8 +15,16 @@ from typing import Any, Final
 from pyxlist._pxl import ffi, lib
 from pyxlist.acl import Rights
 from pyxlist.entry import Entry, Mbtype
-from pyxlist.index.layout import WHOLE_TABLE, identifier_list
-from pyxlist.index.rows import Changes, apply_rows
+from pyxlist.index.layout import (
+    DIRECTORY,
+    EVERYBODY,
+    WHOLE_TABLE,
+    identifier_list,
+    pack_meta,
+    tree_generation,
+    unpack_meta,
+)
+from pyxlist.index.rows import Changes, apply_rows, iter_below
 from pyxlist.names import octets_of
 
 __all__ = ["Change", "apply_changes", "postings_of"]
@@ -26,37 +34,116 @@ Change = tuple[bytes, bytes | None, bytes | None]
 
 _GENERATION: Final = struct.Struct(">Q")
 _LOOKUP_MASK: Final = Rights.parse("l").mask
+# Served to nobody, but answered in words of their own, whoever asks.
+_TRANSIENT: Final = Mbtype.RESERVED | Mbtype.MOVING
+# New or vanished records beyond which it is not worth while to find out whom each concerns.
+_MANY: Final = 1000
 _KIND_MASK: Final = lib.PXL_MBTYPE_MASK & ~Mbtype.LEGACY_DIRS
 
 
 def apply_changes(txn: Any, tables: dict[str, Any], changes: Iterable[Change]) -> int:
     """Apply changes (any order, one a key) in a write transaction; how many there were.
 
-    Raises StoreDamagedError for a directory row that cannot be read.
+    The old rows must be those that are stored.  Counts and generations are kept; the checkpoint is the
+    caller's.  Raises StoreDamagedError or ValueError for a directory row that cannot be read.
     """
     directory: Changes = []
     uniqueids: dict[bytes, bytes | None] = {}
     postings: dict[bytes, dict[bytes, bytes | None]] = collections.defaultdict(dict)
+    effects = Effects()
     for key, old_row, new_row in changes:
+        if old_row == new_row:
+            continue
         old = None if old_row is None else Entry.unpack(key, old_row)
         new = None if new_row is None else Entry.unpack(key, new_row)
         directory.append((key, new_row))
         _change_uniqueid(uniqueids, old, new)
         _change_postings(postings, key, old, new)
+        effects.note(key, old, new)
+    if not directory:
+        return 0
     directory.sort()
     apply_rows(txn, tables["directory"], WHOLE_TABLE, directory)
     apply_rows(txn, tables["uniqueids"], WHOLE_TABLE, sorted(uniqueids.items()))
     for owner in sorted(postings):
         apply_rows(txn, tables["postings"], owner, sorted(postings[owner].items()))
-    touch(txn, tables, {owner[:-1] for owner in postings})
+    _count(txn, tables, effects.growth)
+    touch(txn, tables, effects.touched(txn, tables) | {owner[:-1] for owner in postings})
     return len(directory)
 
 
 def touch(txn: Any, tables: dict[str, Any], identifiers: Iterable[bytes]) -> None:
     """Note that what these identifiers see changed with this transaction."""
     stamp = _GENERATION.pack(txn.id())
-    for identifier in identifiers:
+    for identifier in sorted(identifiers):
         txn.put(identifier, stamp, db=tables["generations"])
+
+
+def _count(txn: Any, tables: dict[str, Any], growth: int) -> None:
+    """Keep the number of mailboxes that `meta` states."""
+    raw = txn.get(b"counts", db=tables["meta"])
+    if growth and raw is not None:
+        counts = unpack_meta(raw)
+        counts["mailboxes"] += growth
+        txn.put(b"counts", pack_meta(counts), db=tables["meta"])
+
+
+class Effects:
+    """Whom a batch of changes concerns besides those whose posting lists it changes.
+
+    An answer depends on more than rights: a subscription shows whether its mailbox is still there, an owner
+    has implicit rights without being named, STATUS prints what the entry says, and the missing ancestors
+    of a visible mailbox are looked up by name.
+    """
+
+    def __init__(self) -> None:
+        self.growth = 0
+        self._generations = {DIRECTORY}
+        self._new_or_gone: list[bytes] = []
+
+    def note(self, key: bytes, old: Entry | None, new: Entry | None) -> None:
+        """Take one change into account."""
+        self.growth += (new is not None) - (old is not None)
+        self._generations |= _owners_in(key)
+        for entry, other in ((old, new), (new, old)):
+            if entry is not None and entry.mbtype & _TRANSIENT and _shown(entry) != _shown(other):
+                self._generations.add(EVERYBODY)
+            if entry is not None and _shown(entry) != _shown(other):
+                self._generations.add(tree_generation(key))
+                self._generations.update(owner[:-1] for owner in postings_of(entry))
+        if old is None or new is None:
+            self._new_or_gone.append(key)
+
+    def touched(self, txn: Any, tables: dict[str, Any]) -> set[bytes]:
+        """Keys of the generations table, after the directory has been written."""
+        if any(map(_is_shared, self._new_or_gone)) or len(self._new_or_gone) > _MANY:
+            return self._generations | {EVERYBODY}
+        for key in self._new_or_gone:
+            for below, row in iter_below(txn, tables["directory"], WHOLE_TABLE, key + b"\x1f"):
+                entry = Entry.unpack(below, row)
+                self._generations.update(owner[:-1] for owner in postings_of(entry))
+        return self._generations
+
+
+def _owners_in(key: bytes) -> set[bytes]:
+    """The userid that owns a mailbox, also one whose removal is delayed."""
+    domain, mark, path = key.rpartition(b"\x1d")
+    parts = path.split(b"\x1f")
+    at = parts.index(b"user") + 1 if b"user" in parts[:2] else len(parts)
+    owner = parts[at] + b"@" + domain if mark and at < len(parts) else b"".join(parts[at : at + 1])
+    return {owner} if _is_matchable(owner) else set()
+
+
+def _is_shared(key: bytes) -> bool:
+    return b"user" not in key.rpartition(b"\x1d")[2].split(b"\x1f")[:2]
+
+
+def _shown(entry: Entry | None) -> tuple[int | str | None, ...] | None:
+    """What answers may show of an entry besides its ACL; None for no record."""
+    if entry is None:
+        return None
+    numbers = entry.uidvalidity, entry.createdmodseq, entry.foldermodseq
+    return (entry.mbtype, entry.uniqueid, *numbers)
 
 
 def _change_uniqueid(rows: dict[bytes, bytes | None], old: Entry | None, new: Entry | None) -> None:
