@@ -17,12 +17,12 @@
  */
 #include <stdlib.h>
 
+#include "arena.h"
 #include "bytes.h"
 #include "entry.h"
+#include "generation.h"
 #include "pxl.h"
 #include "rows.h"
-
-#define KEPT_CHUNK ((size_t)1 << 18)
 
 typedef struct {
     const uint8_t *name;
@@ -44,13 +44,6 @@ typedef struct {
     uint32_t grants;         /* how many grants name it */
 } identifier;
 
-/* Copied octets, in chunks that never move. */
-typedef struct chunk {
-    struct chunk *before;
-    size_t used, cap;
-    uint8_t data[];
-} chunk;
-
 struct pxl_inversion {
     pxl_cutter *cutters[PXL_TABLES];
     pxl_bytes row;           /* scratch: the directory row being made */
@@ -70,7 +63,8 @@ struct pxl_inversion {
     uint32_t *by_identifier; /* grant numbers in identifier, then name order */
 
     size_t identifier_at, grant_at, unique_at;  /* how far emit has come */
-    chunk *kept;
+    pxl_arena kept;          /* names and identifiers that stand nowhere else */
+    pxl_generation generation;
     bool pending;
     pxl_record record;       /* a record compare has taken and not used, while `pending` */
     pxl_counts counts;
@@ -118,11 +112,8 @@ void pxl_inversion_free(pxl_inversion *inversion)
 {
     if (!inversion) return;
     for (int table = 0; table < PXL_TABLES; table++) pxl_cutter_free(inversion->cutters[table]);
-    while (inversion->kept) {
-        chunk *before = inversion->kept->before;
-        free(inversion->kept);
-        inversion->kept = before;
-    }
+    pxl_arena_free(&inversion->kept);
+    pxl_generation_free(&inversion->generation);
     pxl_bytes_free(&inversion->row);
     pxl_bytes_free(&inversion->changes);
     free(inversion->grants);
@@ -216,26 +207,6 @@ static int add_grant(pxl_inversion *inversion, pxl_slice name, uint32_t mbtype, 
     return PXL_OK;
 }
 
-/* Octets that stay where they are for as long as the inversion: names and identifiers of records
- * that have no lasting memory, and owners' userids, which stand nowhere in one piece. */
-static const uint8_t *keep(pxl_inversion *inversion, pxl_slice text)
-{
-    chunk *c = inversion->kept;
-    uint8_t *place;
-
-    if (!c || c->cap - c->used < text.len) {
-        size_t cap = text.len > KEPT_CHUNK ? text.len : KEPT_CHUNK;
-        c = malloc(sizeof *c + cap);
-        if (!c) return NULL;
-        *c = (chunk){.before = inversion->kept, .cap = cap};
-        inversion->kept = c;
-    }
-    place = c->data + c->used;
-    memcpy(place, text.data, text.len);
-    c->used += text.len;
-    return place;
-}
-
 /* The owner's row of an intermediate stands whatever its ACL says. */
 static int invert_intermediate(pxl_inversion *inversion, pxl_slice name, const pxl_mbentry *entry)
 {
@@ -243,7 +214,7 @@ static int invert_intermediate(pxl_inversion *inversion, pxl_slice name, const p
     pxl_slice text = {owner, pxl_name_owner(name, owner, sizeof owner)};
 
     if (!matchable(text)) return PXL_OK;
-    text.data = keep(inversion, text);
+    text.data = pxl_arena_keep(&inversion->kept, text); /* userids stand nowhere in one piece */
     return text.data ? add_grant(inversion, name, entry->mbtype, text, 0, 0) : PXL_E_MEMORY;
 }
 
@@ -293,7 +264,7 @@ static int invert_entry(pxl_inversion *inversion, pxl_slice name, const pxl_mben
     return invert_acl(inversion, name, entry);
 }
 
-/* Parse one N record and pack its directory row into inversion->row. */
+/* Parse one mailbox's value and pack its directory row into inversion->row. */
 static int understand(pxl_inversion *inversion, pxl_slice name, pxl_slice value, uint64_t offset, pxl_mbentry *entry,
                       pxl_error *error)
 {
@@ -318,25 +289,6 @@ static int add_entry(pxl_inversion *inversion, pxl_slice name, const pxl_mbentry
     return PXL_OK;
 }
 
-/* Is it a mailbox's own record?  What is not is counted: uniqueid records repeat what name records
- * say (but for the history of names, which no answer needs), reverse ACLs are what we build. */
-static bool is_name(pxl_inversion *inversion, const pxl_record *record)
-{
-    switch (record->key.len ? *record->key.data : 0) {
-    case 'N':
-        return true;
-    case 'I':
-        inversion->counts.skipped_uniqueid++;
-        return false;
-    case 'A':
-        inversion->counts.skipped_reverse_acl++;
-        return false;
-    default:
-        inversion->counts.skipped_other++;
-        return false;
-    }
-}
-
 int pxl_inversion_feed(pxl_inversion *inversion, pxl_reader *reader, uint64_t limit, pxl_error *error)
 {
     pxl_record record;
@@ -344,11 +296,10 @@ int pxl_inversion_feed(pxl_inversion *inversion, pxl_reader *reader, uint64_t li
     int result;
 
     while (limit--) {
-        if ((result = pxl_reader_next(reader, &record, error)) != PXL_OK) return result;
-        if (!is_name(inversion, &record)) continue;
-        pxl_slice name = {record.key.data + 1, record.key.len - 1};
-        result = understand(inversion, name, record.value, record.offset, &entry, error);
-        if (result == PXL_OK) result = add_entry(inversion, name, &entry, error);
+        result = pxl_generation_next(&inversion->generation, reader, limit, &record, &inversion->counts, error);
+        if (result != PXL_OK) return result;
+        result = understand(inversion, record.key, record.value, record.offset, &entry, error);
+        if (result == PXL_OK) result = add_entry(inversion, record.key, &entry, error);
         if (result < 0) return result;
     }
     return PXL_MORE;
@@ -359,8 +310,8 @@ int pxl_inversion_add(pxl_inversion *inversion, pxl_slice name, pxl_slice value,
     pxl_mbentry entry;
     int result;
 
-    name.data = keep(inversion, name);
-    value.data = keep(inversion, value);
+    name.data = pxl_arena_keep(&inversion->kept, name);
+    value.data = pxl_arena_keep(&inversion->kept, value);
     if (!name.data || !value.data) return no_memory(error);
     result = understand(inversion, name, value, 0, &entry, error);
     return result == PXL_OK ? add_entry(inversion, name, &entry, error) : result;
@@ -540,17 +491,15 @@ pxl_slice pxl_inversion_changes(pxl_inversion *inversion)
     return changes;
 }
 
-/* Make inversion->record the next N record (PXL_OK), its directory row in inversion->row. */
+/* Make inversion->record the next mailbox (PXL_OK), its directory row in inversion->row. */
 static int take_entry(pxl_inversion *inversion, pxl_reader *reader, pxl_error *error)
 {
     pxl_mbentry entry;
     int result;
 
-    do {
-        if ((result = pxl_reader_next(reader, &inversion->record, error)) != PXL_OK) return result;
-    } while (!is_name(inversion, &inversion->record));
-    inversion->record.key.data++;
-    inversion->record.key.len--;
+    result = pxl_generation_next(&inversion->generation, reader, UINT64_MAX, &inversion->record, &inversion->counts,
+                                 error);
+    if (result != PXL_OK) return result;
     inversion->counts.entries++;
     return understand(inversion, inversion->record.key, inversion->record.value, inversion->record.offset, &entry, error);
 }

@@ -5,6 +5,9 @@
  *     dlist    %(T e I <uniqueid> P default V 1 C 1 F 4 M 1795465296 A %(anyone lrs bob lrswi))
  *     legacy   [(uniqueid X specialuse Y)SP]type SP [server!]partition SP id TAB rights TAB id TAB rights TAB
  *
+ * The type of a legacy value is a number by the numbering of the releases that wrote such values, up to
+ * 3.4; that of 3.6 differs (1 is remote there, netnews here), and 3.6 itself reads them by its own.
+ *
  * A dlist string is a bare atom, "quoted" when it holds a space, brace or bracket, or a literal
  * {n+}CRLF followed by n octets when it holds a quote or backslash, so a value may hold CRLF.
  * Keys of the ACL are written by the same rule as its values.  Fields nobody knows are skipped,
@@ -49,11 +52,13 @@ static bool scan_literal(scanner *s, pxl_slice *out)
     return true;
 }
 
+/* Cyrus would take a backslash for an escape, but writes a literal wherever one would be needed: a
+ * quoted string with a backslash is nobody's, and is refused rather than misread. */
 static bool scan_quoted(scanner *s, pxl_slice *out)
 {
     const uint8_t *close = memchr(s->p + 1, '"', (size_t)(s->end - s->p - 1));
 
-    if (!close) return false;
+    if (!close || memchr(s->p + 1, '\\', (size_t)(close - s->p - 1))) return false;
     *out = (pxl_slice){s->p + 1, (size_t)(close - s->p - 1)};
     s->p = close + 1;
     return true;
@@ -190,30 +195,56 @@ static pxl_slice word(scanner *s, uint8_t stop)
     return found;
 }
 
+/* Source: imap/mailbox.h of 2.4.17 and 3.4.9, MBTYPE_*. */
+static uint32_t legacy_mbtype(uint64_t number)
+{
+    static const uint32_t BITS[] = {
+        PXL_REMOTE, PXL_RESERVED, PXL_NETNEWS, PXL_MOVING, PXL_TOMBSTONE, PXL_CALENDAR,
+        PXL_ADDRESSBOOK, PXL_COLLECTION, PXL_INTERMEDIATE, PXL_JMAPSUBMIT, PXL_JMAPPUSHSUB,
+    };
+    uint32_t mbtype = 0;
+
+    for (size_t i = 0; i < sizeof BITS / sizeof *BITS; i++)
+        if (number >> i & 1 && !(mbtype & PXL_CLASS && BITS[i] & PXL_CLASS)) mbtype |= BITS[i];
+    return mbtype;
+}
+
+/* What (uniqueid X specialuse Y) says; of these only the uniqueid matters. */
+static void parse_extension(pxl_slice inside, pxl_mbentry *entry)
+{
+    scanner s = {inside.data, inside.data + inside.len};
+
+    while (s.p < s.end) {
+        pxl_slice key = word(&s, ' '), text = word(&s, ' ');
+        if (pxl_same(key.data, key.len, (const uint8_t *)"uniqueid", 8)) entry->uniqueid = text;
+    }
+}
+
+/* [server!]partition, "(null)" where a text dump had none. */
+static void parse_location(pxl_slice location, pxl_mbentry *entry)
+{
+    const uint8_t *bang = location.len ? memchr(location.data, '!', location.len) : NULL;
+
+    if (bang) {
+        entry->server = (pxl_slice){location.data, (size_t)(bang - location.data)};
+        location.len -= entry->server.len + 1;
+        location.data = bang + 1;
+    }
+    if (!pxl_same(location.data, location.len, (const uint8_t *)"(null)", 6)) entry->partition = location;
+}
+
 static int parse_legacy(pxl_slice value, pxl_mbentry *entry, pxl_error *error)
 {
-    scanner s = {value.data, value.data + value.len}, extra;
-    const uint8_t *bang;
+    scanner s = {value.data, value.data + value.len};
 
     if (*s.p == '(') {
         s.p++;
-        pxl_slice inside = word(&s, ')');
-        extra = (scanner){inside.data, inside.data + inside.len};
-        while (extra.p < extra.end) {
-            pxl_slice key = word(&extra, ' '), text = word(&extra, ' ');
-            if (pxl_same(key.data, key.len, (const uint8_t *)"uniqueid", 8)) entry->uniqueid = text;
-        }
+        parse_extension(word(&s, ')'), entry);
         skip_spaces(&s);
     }
     if (s.p == s.end || *s.p < '0' || *s.p > '9') return malformed(error, "neither a dlist nor a legacy value");
-    entry->mbtype = (uint32_t)number(word(&s, ' ')) & PXL_MBTYPE_MASK;
-    entry->partition = word(&s, ' ');
-    bang = entry->partition.len ? memchr(entry->partition.data, '!', entry->partition.len) : NULL;
-    if (bang) {
-        entry->server = (pxl_slice){entry->partition.data, (size_t)(bang - entry->partition.data)};
-        entry->partition.len -= entry->server.len + 1;
-        entry->partition.data = bang + 1;
-    }
+    entry->mbtype = legacy_mbtype(number(word(&s, ' ')));
+    parse_location(word(&s, ' '), entry);
     entry->acl = (pxl_slice){s.p, (size_t)(s.end - s.p)};
     entry->acl_tabs = 1;
     return PXL_OK;
@@ -232,9 +263,10 @@ int pxl_acl_next(pxl_slice *rest, int tabs, pxl_slice *identifier, pxl_slice *ri
     scanner s = {rest->data, rest->data + rest->len};
 
     if (tabs) {
-        if (s.p == s.end) return PXL_END;
+        /* A pair without its last TAB does not count, as Cyrus has it. */
         *identifier = word(&s, '\t');
         *rights = word(&s, '\t');
+        if (s.end - rights->data <= (ptrdiff_t)rights->len) return PXL_END;
     } else {
         skip_spaces(&s);
         if (s.p == s.end) return PXL_END;

@@ -51,7 +51,15 @@ enum {
     PXL_TWOSKIP = 1,
     PXL_SKIPLIST = 2,
     PXL_FLAT = 3,
-    PXL_TWOM = 4
+    PXL_TWOM = 4,
+    PXL_DUMP_JSON = 5,       /* `ctl_mboxlist -d` since 3.5 */
+    PXL_DUMP_TEXT = 6        /* the same before */
+};
+
+enum {                       /* what the keys of a mailboxes.db are: generation.c */
+    PXL_KEYS_UNKNOWN = 0,    /* the format allows both: pxl_inversion_counts knows, once records were read */
+    PXL_KEYS_TYPED = 1,      /* a letter, then a key name, uniqueid or reverse ACL; 3.6 and later */
+    PXL_KEYS_PLAIN = 2       /* internal names; before, and in dumps */
 };
 
 enum {
@@ -69,7 +77,8 @@ typedef struct {
     uint64_t generation;     /* grows with each repack, 0 where the format has none */
     uint64_t records;        /* live records the header promises, 0 where it does not say */
     uint64_t end;            /* committed bytes: nothing at or after this offset is believed */
-    uint64_t lost;           /* damaged places stepped over so far (PXL_SALVAGE only) */
+    uint64_t lost;           /* damaged places stepped over so far (PXL_SALVAGE only), and holes in a dump */
+    int keys;                /* PXL_KEYS_... */
 } pxl_source;
 
 typedef struct pxl_reader pxl_reader;
@@ -77,7 +86,8 @@ typedef struct pxl_reader pxl_reader;
 /* Recognise `image` by its content and prepare to read it.  The image stays the caller's, must
  * outlive the reader, and may be rewritten in place by it (flat unescapes there). */
 int pxl_reader_open(pxl_reader **reader, uint8_t *image, uint64_t len, int options, pxl_error *error);
-/* The next live record, keys strictly ascending in octet order; PXL_END after the last. */
+/* The next live record, keys strictly ascending in octet order (a dump: in its own order); PXL_END after
+ * the last. */
 int pxl_reader_next(pxl_reader *reader, pxl_record *record, pxl_error *error);
 /* What the header says; `lost` is current. */
 const pxl_source *pxl_reader_source(const pxl_reader *reader);
@@ -199,6 +209,7 @@ typedef struct {
     uint64_t entries, tombstones, intermediates, grants;
     uint64_t skipped_uniqueid, skipped_reverse_acl, skipped_other;   /* keys that are not names: I, A, the rest */
     uint64_t skipped_identifiers;  /* ACL entries that no userid can match: control octets, over PXL_IDENTIFIER_MAX */
+    int keys;                /* PXL_KEYS_..., as found in the records */
 } pxl_counts;
 
 enum { PXL_IDENTIFIER_MAX = 255 };
@@ -369,11 +380,13 @@ struct pxl_reader {
     int options;
     pxl_source source;
     uint64_t at;             /* offset of the next record; its meaning is the format's own */
+    int unordered;           /* a dump: keys come in its own order */
     pxl_slice last;          /* key of the record before, to prove ascending order */
     void *state;             /* what a format keeps beside; freed by its close */
 };
 
-extern const pxl_format pxl_twoskip_format, pxl_skiplist_format, pxl_flat_format, pxl_twom_format;
+extern const pxl_format pxl_twoskip_format, pxl_skiplist_format, pxl_flat_format, pxl_twom_format,
+    pxl_dump_json_format, pxl_dump_text_format;
 
 /* Fill `error` (which may be NULL) and return `code`. */
 int pxl_fail(pxl_error *error, int code, const char *message, uint64_t offset, uint64_t expected, uint64_t got);

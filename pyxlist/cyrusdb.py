@@ -1,4 +1,4 @@
-"""A mailboxes.db on disk -> a checked image in memory that the C readers walk.
+"""A mailboxes.db or a dump of one, on disk or from stdin -> a checked image in memory that the C readers walk.
 
 The whole file is read into memory of our own instead of being mapped: a server may truncate or
 replace a file while we look at it, and a map would then kill the process.  A live file is read
@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
+import sys
 import time
 from collections.abc import Callable, Iterator
 from typing import Any, Final
@@ -20,11 +21,22 @@ from typing import Any, Final
 from pyxlist._pxl import ffi, lib
 from pyxlist.errors import CorruptSourceError, SourceError, StoreDamagedError, UnsupportedSourceError
 
-__all__ = ["Image", "Progress", "Source", "iter_records", "open_source", "raise_core_error", "read_image"]
+__all__ = [
+    "STDIN",
+    "Image",
+    "Progress",
+    "Source",
+    "iter_records",
+    "keys_found",
+    "open_source",
+    "raise_core_error",
+    "read_image",
+]
 
 # stage, done, total (octets); called at most every 100 ms
 Progress = Callable[[str, int, int], None]
 
+STDIN: Final = "-"
 _CHUNK: Final = 1 << 22
 _ATTEMPTS: Final = 5
 _PAUSE_S: Final = 0.05
@@ -34,7 +46,18 @@ _FORMATS: Final = {
     lib.PXL_SKIPLIST: "skiplist",
     lib.PXL_FLAT: "flat",
     lib.PXL_TWOM: "twom",
+    lib.PXL_DUMP_JSON: "dump",
+    lib.PXL_DUMP_TEXT: "text dump",
 }
+_KEYS: Final = {lib.PXL_KEYS_UNKNOWN: "", lib.PXL_KEYS_TYPED: "typed", lib.PXL_KEYS_PLAIN: "plain"}
+# What people point us at, and what they should do instead.
+_FOREIGN: Final = (
+    (b"\x1f\x8b", "is compressed with gzip", "unpack it first: gunzip -c FILE | pyxlist build - INDEX"),
+    (b"BZh", "is compressed with bzip2", "unpack it first: bunzip2 -c FILE | pyxlist build - INDEX"),
+    (b"\xfd7zXZ\x00", "is compressed with xz", "unpack it first: xz -dc FILE | pyxlist build - INDEX"),
+    (b"\x28\xb5\x2f\xfd", "is compressed with zstd", "unpack it first: zstd -dc FILE | pyxlist build - INDEX"),
+    (b"SQLite format 3\x00", "is an SQLite database", "dump it: ctl_mboxlist -d | pyxlist build - INDEX"),
+)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -52,7 +75,8 @@ class Source:
     """What the header of a source says.
 
     `end` is the number of committed octets, `records` what the header promises (0: it does not say),
-    `generation` grows with each repack, `inode` of the file that was read.
+    `generation` grows with each repack, `inode` of the file that was read (0 for stdin).  `keys` is the
+    generation of its content, once that is known: "typed" (3.6 and later), "plain" (before, and dumps), "".
     """
 
     path: str
@@ -63,14 +87,22 @@ class Source:
     end: int
     size_bytes: int
     inode: int
+    keys: str = ""
+
+
+def keys_found(inversion: Any) -> str:
+    """What the keys of a source were, as an inversion that has read records from it found: `Source.keys`."""
+    return _KEYS[lib.pxl_inversion_counts(inversion).keys]
 
 
 def read_image(path: str | os.PathLike[str], progress: Progress | None = None) -> Image:
-    """Read a file whole.  Raises SourceError when it cannot be opened or read.
+    """Read a file whole, or stdin for "-".  Raises SourceError when it cannot be opened or read.
 
     A file that grows meanwhile is read up to the size it had; one that shrinks is read to its new end.
     """
     name = os.fspath(path)
+    if name == STDIN:
+        return _read_stdin()
     try:
         with open(path, "rb", buffering=0) as file:
             status = os.fstat(file.fileno())
@@ -84,6 +116,13 @@ def read_image(path: str | os.PathLike[str], progress: Progress | None = None) -
     except MemoryError as error:
         raise SourceError("does not fit into memory", path=name, got=size) from error
     return Image(name, data, done, status.st_ino)
+
+
+def _read_stdin() -> Image:
+    octets = bytearray()
+    while chunk := sys.stdin.buffer.read(_CHUNK):
+        octets += chunk
+    return Image("stdin", ffi.from_buffer("uint8_t[]", octets or bytearray(1)), len(octets), 0)
 
 
 def _fill(file: Any, view: memoryview, progress: Progress | None) -> int:
@@ -118,6 +157,7 @@ def open_source(path: str | os.PathLike[str], progress: Progress | None = None) 
         image = read_image(path, progress)
         reader, error = _start(image)
     if reader is None:
+        _refuse_foreign(image)
         raise_core_error(error, image.path)
     try:
         yield reader, _describe(image, reader)
@@ -147,8 +187,18 @@ def _start(image: Image) -> tuple[Any, Any]:
     return (None if code < 0 else out[0]), error
 
 
+def _refuse_foreign(image: Image) -> None:
+    """Raise UnsupportedSourceError for what is well known and no mailboxes.db."""
+    head = bytes(ffi.buffer(image.data, min(image.size_bytes, 16)))
+    for magic, message, remedy in _FOREIGN:
+        if head.startswith(magic):
+            raise UnsupportedSourceError(message, path=image.path, remedy=remedy)
+
+
 def _changed_since(image: Image) -> bool:
     """Whether the file is a live one that has changed since the image was taken."""
+    if not image.inode:
+        return False
     try:
         with open(image.path, "rb") as file:
             head = file.read(128)
@@ -168,6 +218,7 @@ def _describe(image: Image, reader: Any) -> Source:
         end=source.end,
         size_bytes=image.size_bytes,
         inode=image.inode,
+        keys=_KEYS[source.keys],
     )
 
 
@@ -180,7 +231,9 @@ def raise_core_error(error: Any, path: str) -> None:
         raise StoreDamagedError(message, path=path, remedy="build the index anew from its source")
     numbers = {"expected": error.expected, "got": error.got} if error.expected or error.got else {}
     if error.code == lib.PXL_E_FORMAT:
-        raise UnsupportedSourceError(message, path=path, remedy="give a Cyrus mailboxes.db")
+        raise UnsupportedSourceError(
+            message, path=path, remedy="give a Cyrus mailboxes.db or what ctl_mboxlist -d prints"
+        )
     kind = UnsupportedSourceError if error.code == lib.PXL_E_VERSION else CorruptSourceError
     remedy = "take a fresh copy, or repair it with Cyrus' own tools" if kind is CorruptSourceError else None
     raise kind(message, path=path, offset=error.offset, remedy=remedy, **numbers)

@@ -5,11 +5,13 @@ Flat is the simplest format there is, so what these tests feed a build is easy t
 
 from __future__ import annotations
 
+import gzip
 import pathlib
 from collections.abc import Mapping
 
 from pyxlist import Entry, Index
 
+DATA = pathlib.Path(__file__).parent / "data"
 _ESCAPED = frozenset(b"\t\r\n\0\xff")
 
 
@@ -28,7 +30,12 @@ def escape(octets: bytes) -> bytes:
 
 def write_flat(path: pathlib.Path, entries: Mapping[bytes, bytes]) -> pathlib.Path:
     """Write a flat mailboxes.db: key name -> value."""
-    lines = [escape(b"N" + key) + b"\t" + escape(entries[key]) + b"\n" for key in sorted(entries)]
+    return write_records(path, {b"N" + key: octets for key, octets in entries.items()})
+
+
+def write_records(path: pathlib.Path, records: Mapping[bytes, bytes]) -> pathlib.Path:
+    """Write a flat database: key -> value."""
+    lines = [escape(key) + b"\t" + escape(records[key]) + b"\n" for key in sorted(records)]
     path.write_bytes(b"".join(lines))
     return path
 
@@ -46,3 +53,10 @@ def value_of(entry: Entry) -> bytes:
 def write_source_of(path: pathlib.Path, index: Index) -> pathlib.Path:
     """A flat mailboxes.db that says what an index says."""
     return write_flat(path, {entry.key: value_of(entry) for entry in index.entries()})
+
+
+def unpack(name: str, folder: pathlib.Path) -> pathlib.Path:
+    """A recorded file of tests/data, unpacked into `folder`; `name` is without its .gz."""
+    path = folder / pathlib.PurePath(name).name
+    path.write_bytes(gzip.decompress((DATA / f"{name}.gz").read_bytes()))
+    return path

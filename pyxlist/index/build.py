@@ -23,7 +23,7 @@ import lmdb
 
 from pyxlist._pxl import ffi, lib
 from pyxlist.config import Config
-from pyxlist.cyrusdb import Progress, Source, open_source, raise_core_error
+from pyxlist.cyrusdb import Progress, Source, keys_found, open_source, raise_core_error
 from pyxlist.errors import StoreError, StoreFullError
 from pyxlist.index import companions
 from pyxlist.index.env import Store, create_store, open_store
@@ -133,7 +133,9 @@ def _create(
     with _workplace(path) as fresh:
         store = create_store(fresh)
         try:
-            counts = _fill(store, reader, header, told)
+            inversion = _inversion()
+            _fill(store, inversion, reader, header, told)
+            header, counts = dataclasses.replace(header, keys=keys_found(inversion)), _counts(inversion, reader)
             with store.env.begin(write=True) as txn:
                 _put_meta(txn, store, header, config or Config(), counts)
                 companions.store(txn, store.tables, config or Config(), beside)
@@ -196,9 +198,8 @@ def _sync_directory(path: pathlib.Path) -> None:
         os.close(descriptor)
 
 
-def _fill(store: Store, reader: Any, header: Source, told: _Told) -> dict[str, int]:
-    """Write directory, postings and uniqueids of every record; the counts."""
-    inversion = _inversion()
+def _fill(store: Store, inversion: Any, reader: Any, header: Source, told: _Told) -> None:
+    """Write directory, postings and uniqueids of every record."""
     error = ffi.new("pxl_error *")
     writer = _Appender(store)
     code = lib.PXL_MORE
@@ -217,7 +218,6 @@ def _fill(store: Store, reader: Any, header: Source, told: _Told) -> dict[str, i
             writer.put(table, lib.pxl_inversion_take(inversion, number))
             told.tell("write", writer.written, 0)
     writer.commit()
-    return _counts(inversion)
 
 
 def _inversion() -> Any:
@@ -252,7 +252,7 @@ class _Appender:
         self._dirty = 0
 
 
-def _counts(inversion: Any) -> dict[str, int]:
+def _counts(inversion: Any, reader: Any) -> dict[str, int]:
     counts = lib.pxl_inversion_counts(inversion)
     return {
         "mailboxes": counts.entries,
@@ -263,10 +263,11 @@ def _counts(inversion: Any) -> dict[str, int]:
         "reverse ACL records": counts.skipped_reverse_acl,
         "other records": counts.skipped_other,
         "unmatchable identifiers": counts.skipped_identifiers,
+        "lost places": lib.pxl_reader_source(reader).lost,
     }
 
 
-_SKIPPED: Final = ("uniqueid records", "reverse ACL records", "other records", "unmatchable identifiers")
+_SKIPPED: Final = ("uniqueid records", "reverse ACL records", "other records", "unmatchable identifiers", "lost places")
 
 
 def _report(mode: str, header: Source, counts: dict[str, int], added: int, changed: int, removed: int) -> BuildReport:
@@ -299,7 +300,7 @@ def _update(
             inversion = _inversion()
             changes = list(_differences(txn, store, inversion, reader, header, told))
             apply_changes(txn, store.tables, changes)
-            counts = _counts(inversion)
+            header, counts = dataclasses.replace(header, keys=keys_found(inversion)), _counts(inversion, reader)
             stored = Config.from_dict(unpack_meta(txn.get(b"config", db=store.tables["meta"])))
             companions_changed = companions.store(txn, store.tables, config or stored, beside)
             _update_meta(txn, store, header, config, counts)

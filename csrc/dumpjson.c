@@ -1,0 +1,439 @@
+/* dumpjson.c - the JSON that `ctl_mboxlist -d` of Cyrus 3.5 and later prints -> records.
+ *
+ * Grammar (RFC 8259, with these members; others are skipped whatever they hold):
+ *
+ *     dump    = "{" [ mailbox *( "," mailbox ) ] "}"
+ *     mailbox = internal-name ":" "{" *( "mbtype" | "uniqueid" | "partition" | "server" : string
+ *                                      | "uidvalidity" | "createdmodseq" | "foldermodseq" | "mtime" : digits
+ *                                      | "acl" : "{" *( identifier : rights ) "}" ) "}"
+ *
+ * Worked example:
+ *     {"user.bob": {"name": "user.bob", "mtime": "1", "mbtype": "e", "acl": {"bob": "lrs"}}}
+ *     -> key user.bob, value %(M 1 T e A %(bob lrs))
+ *
+ * The outer name counts, as for `ctl_mboxlist -u`.  Numbers are strings in Cyrus' dumps; bare ones are
+ * taken too, and null is the same as nothing.  A record's value is written as the dlist that
+ * mailboxes.db would hold, over the text of the mailbox's own object, which is longer but for contrived
+ * input: then it goes to an arena.  Strings are decoded in place.  Octets that are not UTF-8 travel
+ * through pyxlist's own dumps as lone surrogates U+DC80 to U+DCFF and come back as what they were.
+ *
+ * A dump lacks intermediates unless -y asked for them, former names, and mailboxes whose names are not
+ * UTF-8, which leave a hole: those are counted as lost.
+ *
+ * Source: imap/ctl_mboxlist.c, dump_cb and do_undump; observed dumps of Cyrus 3.6.1.
+ */
+#include <stdlib.h>
+
+#include "arena.h"
+#include "bytes.h"
+#include "pxl.h"
+#include "rows.h"
+
+#define MAX_DEPTH 64
+
+typedef struct {
+    pxl_bytes value, acl;    /* scratch of the mailbox being read */
+    pxl_arena kept;          /* values that did not fit over their own text */
+    bool begun, ended;
+} state;
+
+typedef struct {
+    uint8_t *p, *start, *end;
+} scanner;
+
+static bool is_space(uint8_t octet)
+{
+    return octet == ' ' || octet == '\t' || octet == '\r' || octet == '\n';
+}
+
+static void skip_spaces(scanner *s)
+{
+    while (s->p < s->end && is_space(*s->p)) s->p++;
+}
+
+/* What is wrong, where the scanner stands; the end of the image is its own kind of wrong. */
+static int malformed(const scanner *s, const char *message, pxl_error *error)
+{
+    uint64_t offset = (uint64_t)(s->p - s->start);
+
+    if (s->p == s->end) return pxl_fail(error, PXL_E_SHORT, "dump ends early", offset, 0, 0);
+    return pxl_fail(error, PXL_E_CORRUPT, message, offset, 0, 0);
+}
+
+/* After spaces, is the next octet this one?  Then it is stepped over. */
+static bool take(scanner *s, uint8_t octet)
+{
+    skip_spaces(s);
+    if (s->p == s->end || *s->p != octet) return false;
+    s->p++;
+    return true;
+}
+
+/* ---- strings ----------------------------------------------------------------------------------- */
+
+static bool scan_hex(scanner *s, uint32_t *unit)
+{
+    *unit = 0;
+    if (s->end - s->p < 4) return false;
+    for (int i = 0; i < 4; i++) {
+        uint8_t c = *s->p++;
+        bool letter = (c | 0x20) >= 'a' && (c | 0x20) <= 'f';
+        if (!letter && (c < '0' || c > '9')) return false;
+        *unit = *unit << 4 | (uint32_t)(letter ? (c | 0x20) - 'a' + 10 : c - '0');
+    }
+    return true;
+}
+
+/* `code` as UTF-8 at `out`, never longer than the escape it stood for; the octet after it, NULL for none. */
+static uint8_t *put_utf8(uint8_t *out, uint32_t code)
+{
+    if (code >= 0xdc80 && code <= 0xdcff) {
+        *out++ = (uint8_t)code;
+    } else if (!code || (code >= 0xd800 && code <= 0xdfff)) {
+        return NULL;
+    } else if (code < 0x80) {
+        *out++ = (uint8_t)code;
+    } else if (code < 0x800) {
+        *out++ = (uint8_t)(0xc0 | code >> 6);
+        *out++ = (uint8_t)(0x80 | (code & 0x3f));
+    } else {
+        if (code < 0x10000) {
+            *out++ = (uint8_t)(0xe0 | code >> 12);
+        } else {
+            *out++ = (uint8_t)(0xf0 | code >> 18);
+            *out++ = (uint8_t)(0x80 | (code >> 12 & 0x3f));
+        }
+        *out++ = (uint8_t)(0x80 | (code >> 6 & 0x3f));
+        *out++ = (uint8_t)(0x80 | (code & 0x3f));
+    }
+    return out;
+}
+
+/* After a backslash and u: one or two escapes, as UTF-8 at `out`. */
+static uint8_t *unescape_unicode(scanner *s, uint8_t *out)
+{
+    uint32_t code, low;
+    scanner ahead;
+
+    if (!scan_hex(s, &code)) return NULL;
+    if (code >= 0xd800 && code < 0xdc00) {
+        ahead = *s;
+        if (ahead.end - ahead.p < 6 || ahead.p[0] != '\\' || ahead.p[1] != 'u') return NULL;
+        ahead.p += 2;
+        if (!scan_hex(&ahead, &low) || low < 0xdc00 || low > 0xdfff) return NULL;
+        code = 0x10000 + ((code - 0xd800) << 10) + (low - 0xdc00);
+        *s = ahead;
+    }
+    return put_utf8(out, code);
+}
+
+static uint8_t *unescape(scanner *s, uint8_t *out)
+{
+    static const char FROM[] = "\"\\/bfnrt", TO[] = "\"\\/\b\f\n\r\t";
+    const char *found;
+
+    if (s->p == s->end) return NULL;
+    if (*s->p == 'u') {
+        s->p++;
+        return unescape_unicode(s, out);
+    }
+    found = *s->p ? strchr(FROM, *s->p) : NULL;
+    if (!found) return NULL;
+    s->p++;
+    *out = (uint8_t)TO[found - FROM];
+    return out + 1;
+}
+
+/* A string, decoded in place. */
+static int scan_string(scanner *s, pxl_slice *text, pxl_error *error)
+{
+    uint8_t *start, *out;
+
+    if (!take(s, '"')) return malformed(s, "expected a string", error);
+    start = out = s->p;
+    while (s->p < s->end && *s->p != '"') {
+        if (*s->p < 0x20) return malformed(s, "control octet in a string", error);
+        if (*s->p != '\\') {
+            *out++ = *s->p++;
+            continue;
+        }
+        s->p++;
+        out = unescape(s, out);
+        if (!out) return malformed(s, "bad escape in a string", error);
+    }
+    if (s->p == s->end) return malformed(s, "", error);
+    s->p++;
+    *text = (pxl_slice){start, (size_t)(out - start)};
+    return PXL_OK;
+}
+
+/* ---- values ------------------------------------------------------------------------------------ */
+
+static void skip_word(scanner *s)
+{
+    while (s->p < s->end && !is_space(*s->p) && !memchr(",:]}[{\"", *s->p, 7)) s->p++;
+}
+
+/* Step over a value of any kind; brackets are counted, not matched by kind. */
+static int skip_value(scanner *s, pxl_error *error)
+{
+    pxl_slice ignored;
+    int depth = 0, result;
+
+    do {
+        skip_spaces(s);
+        if (s->p == s->end) return malformed(s, "", error);
+        if (*s->p == '"') {
+            if ((result = scan_string(s, &ignored, error)) < 0) return result;
+        } else if (*s->p == '{' || *s->p == '[') {
+            if (++depth > MAX_DEPTH) return malformed(s, "nested too deeply", error);
+            s->p++;
+        } else if (*s->p == '}' || *s->p == ']') {
+            if (!depth--) return malformed(s, "expected a value", error);
+            s->p++;
+        } else if (depth && (*s->p == ',' || *s->p == ':')) {
+            s->p++;
+        } else {
+            uint8_t *start = s->p;
+            skip_word(s);
+            if (s->p == start) return malformed(s, "expected a value", error);
+        }
+    } while (depth);
+    return PXL_OK;
+}
+
+/* A string, a bare number, or null (which leaves `text` without data). */
+static int scan_text(scanner *s, pxl_slice *text, pxl_error *error)
+{
+    uint8_t *start;
+
+    skip_spaces(s);
+    if (s->p < s->end && *s->p == '"') return scan_string(s, text, error);
+    start = s->p;
+    skip_word(s);
+    *text = (pxl_slice){start, (size_t)(s->p - start)};
+    if (pxl_same(text->data, text->len, (const uint8_t *)"null", 4)) {
+        *text = (pxl_slice){NULL, 0};
+        return PXL_OK;
+    }
+    while (start < s->p && *start >= '0' && *start <= '9') start++;
+    if (text->len && start == s->p) return PXL_OK;
+    s->p = start;
+    return malformed(s, "expected a string or a number", error);
+}
+
+/* A dlist string and a space: bare where nothing in it means anything, else quoted, else a literal. */
+static bool put_string(pxl_bytes *out, pxl_slice text)
+{
+    uint8_t head[32];
+    size_t n = 0, len;
+    bool bare = text.len > 0, quoted = true;
+
+    for (size_t i = 0; i < text.len; i++) {
+        uint8_t c = text.data[i];
+        if (c <= ' ' || c >= 0x7f || c == '(' || c == ')' || c == '{' || c == '%') bare = false;
+        if (c == '"' || c == '\\' || c < ' ') bare = quoted = false;
+    }
+    if (bare) return pxl_bytes_add(out, text.data, text.len) && pxl_bytes_add(out, " ", 1);
+    if (quoted)
+        return pxl_bytes_add(out, "\"", 1) && pxl_bytes_add(out, text.data, text.len) && pxl_bytes_add(out, "\" ", 2);
+    n = sizeof head;
+    head[--n] = '\n';
+    head[--n] = '\r';
+    head[--n] = '}';
+    head[--n] = '+';
+    for (len = text.len; len; len /= 10) head[--n] = (uint8_t)('0' + len % 10);
+    head[--n] = '{';
+    return pxl_bytes_add(out, head + n, sizeof head - n) && pxl_bytes_add(out, text.data, text.len)
+           && pxl_bytes_add(out, " ", 1);
+}
+
+static int no_memory(pxl_error *error)
+{
+    return pxl_fail(error, PXL_E_MEMORY, "out of memory", 0, 0, 0);
+}
+
+/* Members of an object one by one: PXL_OK before each value, PXL_END after the brace. */
+static int next_member(scanner *s, bool *begun, pxl_slice *name, pxl_error *error)
+{
+    int result;
+
+    if (!*begun) {
+        if (!take(s, '{')) return malformed(s, "expected {", error);
+        if (take(s, '}')) return PXL_END;
+    } else {
+        if (take(s, '}')) return PXL_END;
+        if (!take(s, ',')) return malformed(s, "expected , or }", error);
+    }
+    *begun = true;
+    if ((result = scan_string(s, name, error)) < 0) return result;
+    return take(s, ':') ? PXL_OK : malformed(s, "expected :", error);
+}
+
+static int read_acl(scanner *s, pxl_bytes *acl, pxl_error *error)
+{
+    pxl_slice identifier, rights;
+    bool begun = false;
+    int result;
+
+    while ((result = next_member(s, &begun, &identifier, error)) == PXL_OK) {
+        if ((result = scan_text(s, &rights, error)) < 0) return result;
+        if (!put_string(acl, identifier) || !put_string(acl, rights)) return no_memory(error);
+    }
+    return result == PXL_END ? PXL_OK : result;
+}
+
+/* The dlist letter of a member, 0 for one that is skipped. */
+static char letter_of(pxl_slice name)
+{
+    static const struct {
+        const char *name;
+        char letter;
+    } LETTERS[] = {
+        {"mbtype", 'T'}, {"uniqueid", 'I'}, {"partition", 'P'}, {"server", 'S'}, {"uidvalidity", 'V'},
+        {"createdmodseq", 'C'}, {"foldermodseq", 'F'}, {"mtime", 'M'}, {"acl", 'A'},
+    };
+
+    for (size_t i = 0; i < sizeof LETTERS / sizeof *LETTERS; i++)
+        if (pxl_same(name.data, name.len, (const uint8_t *)LETTERS[i].name, strlen(LETTERS[i].name)))
+            return LETTERS[i].letter;
+    return 0;
+}
+
+static int read_field(scanner *s, state *st, char letter, pxl_error *error)
+{
+    uint8_t head[2] = {(uint8_t)letter, ' '};
+    pxl_slice text;
+    int result;
+
+    skip_spaces(s);
+    if (letter == 'A' && s->p < s->end && *s->p == '{') return read_acl(s, &st->acl, error);
+    if ((result = scan_text(s, &text, error)) < 0) return result;
+    if (!text.data) return PXL_OK;
+    return pxl_bytes_add(&st->value, head, 2) && put_string(&st->value, text) ? PXL_OK : no_memory(error);
+}
+
+/* One mailbox's object -> st->value. */
+static int read_mailbox(scanner *s, state *st, pxl_error *error)
+{
+    pxl_slice name;
+    bool begun = false, done;
+    int result;
+
+    st->acl.len = 0;
+    if (!pxl_bytes_set(&st->value, "%(", 2)) return no_memory(error);
+    while ((result = next_member(s, &begun, &name, error)) == PXL_OK) {
+        char letter = letter_of(name);
+        result = letter ? read_field(s, st, letter, error) : skip_value(s, error);
+        if (result < 0) return result;
+    }
+    if (result < 0) return result;
+    done = pxl_bytes_add(&st->value, "A %(", 4) && pxl_bytes_add(&st->value, st->acl.data, st->acl.len)
+           && pxl_bytes_add(&st->value, "))", 2);
+    return done ? PXL_OK : no_memory(error);
+}
+
+/* ---- the reader -------------------------------------------------------------------------------- */
+
+static int recognise(const uint8_t *image, uint64_t len)
+{
+    uint64_t at = 0;
+
+    while (at < len && is_space(image[at])) at++;
+    if (at == len || image[at++] != '{') return 0;
+    while (at < len && is_space(image[at])) at++;
+    return at == len || memchr("\"},", image[at], 3) != NULL;
+}
+
+static int open_json(pxl_reader *reader, pxl_error *error)
+{
+    reader->state = calloc(1, sizeof(state));
+    reader->source.end = reader->len;
+    reader->source.keys = PXL_KEYS_PLAIN;
+    reader->unordered = 1;
+    return reader->state ? PXL_OK : no_memory(error);
+}
+
+/* After the last mailbox: nothing but spaces may follow. */
+static int finish(pxl_reader *reader, scanner *s, pxl_error *error)
+{
+    skip_spaces(s);
+    reader->at = (uint64_t)(s->p - s->start);
+    ((state *)reader->state)->ended = true;
+    return s->p == s->end ? PXL_END : malformed(s, "text after the end of the dump", error);
+}
+
+/* The next mailbox's name.  Where Cyrus cannot say one in JSON (8-bit octets that are not UTF-8) it prints
+ * its comma alone, so there may be several. */
+static int next_name(pxl_reader *reader, scanner *s, pxl_slice *name, pxl_error *error)
+{
+    state *st = reader->state;
+    uint64_t commas = 0, due;
+    int result;
+
+    if (!st->begun) {
+        if (!take(s, '{')) return malformed(s, "expected {", error);
+        st->begun = true;
+        commas = 1;
+    }
+    for (due = commas; take(s, ','); commas++) continue;
+    if (take(s, '}')) {
+        reader->source.lost += commas - due;
+        return PXL_END;
+    }
+    if (!commas) return malformed(s, "expected , or }", error);
+    reader->source.lost += commas - 1;
+    if ((result = scan_string(s, name, error)) < 0) return result;
+    return take(s, ':') ? PXL_OK : malformed(s, "expected :", error);
+}
+
+static int next_mailbox(pxl_reader *reader, pxl_record *record, pxl_error *error)
+{
+    scanner s = {reader->image + reader->at, reader->image, reader->image + reader->len};
+    state *st = reader->state;
+    uint8_t *object;
+    int result = next_name(reader, &s, &record->key, error);
+
+    if (result == PXL_END) return finish(reader, &s, error);
+    if (result < 0) return result;
+    skip_spaces(&s);
+    object = s.p;
+    if ((result = read_mailbox(&s, st, error)) < 0) return result;
+    record->offset = (uint64_t)(record->key.data - s.start) - 1;
+    if (st->value.len <= (size_t)(s.p - object)) {
+        memcpy(object, st->value.data, st->value.len);
+        record->value = (pxl_slice){object, st->value.len};
+    } else {
+        record->value = (pxl_slice){st->value.data, st->value.len};
+        record->value.data = pxl_arena_keep(&st->kept, record->value);
+        if (!record->value.data) return no_memory(error);
+    }
+    reader->at = (uint64_t)(s.p - s.start);
+    return PXL_OK;
+}
+
+/* What follows damage in a dump cannot be told apart from what is inside it: salvage ends there. */
+static int next_record(pxl_reader *reader, pxl_record *record, pxl_error *error)
+{
+    state *st = reader->state;
+    int result = st->ended ? PXL_END : next_mailbox(reader, record, error);
+
+    if (result >= 0 || result == PXL_E_MEMORY || !(reader->options & PXL_SALVAGE)) return result;
+    reader->source.lost++;
+    reader->at = reader->len;
+    st->ended = true;
+    return PXL_END;
+}
+
+static void close_json(pxl_reader *reader)
+{
+    state *st = reader->state;
+
+    if (!st) return;
+    pxl_bytes_free(&st->value);
+    pxl_bytes_free(&st->acl);
+    pxl_arena_free(&st->kept);
+    free(st);
+}
+
+const pxl_format pxl_dump_json_format = {PXL_DUMP_JSON, recognise, open_json, next_record, close_json};
