@@ -45,22 +45,33 @@ static const uint8_t FORBIDS[256] = {
     ['*'] = NO_ATOM, ['\\'] = NO_QUOTED, ['{'] = NO_ATOM, [0x7f] = NO_ATOM, [0x80 ... 0xff] = NO_QUOTED,
 };
 
+static unsigned forbidden_by(const uint8_t *text, size_t len)
+{
+    unsigned forbidden = 0;
+    size_t i = 0;
+
+    for (; i + 4 <= len; i += 4)
+        forbidden |= (unsigned)(FORBIDS[text[i]] | FORBIDS[text[i + 1]]) | (unsigned)(FORBIDS[text[i + 2]] | FORBIDS[text[i + 3]]);
+    for (; i < len; i++) forbidden |= FORBIDS[text[i]];
+    return forbidden;
+}
+
 static void put_astring(pxl_listing *listing, const uint8_t *text, size_t len)
 {
     char head[32];
-    unsigned forbidden = !len || pxl_same(text, len, (const uint8_t *)"NIL", 3) ? NO_ATOM : 0;
+    unsigned forbidden = forbidden_by(text, len);
     pxl_bytes *out = &listing->out;
 
-    for (size_t i = 0; i < len; i++) forbidden |= FORBIDS[text[i]];
+    if (!len || (len == 3 && !memcmp(text, "NIL", 3))) forbidden |= NO_ATOM;
     if (len >= QUOTED_MAX) forbidden = NO_QUOTED;
+    if (forbidden == NO_QUOTED) put(listing, head, (size_t)snprintf(head, sizeof head, "{%zu}\r\n", len));
     if (!pxl_bytes_room(out, len + 2)) {
         pxl_listing_fail(listing, PXL_E_MEMORY, "out of memory");
         return;
     }
-    if (forbidden == NO_QUOTED) put(listing, head, (size_t)snprintf(head, sizeof head, "{%zu}\r\n", len));
     if (forbidden == NO_ATOM) out->data[out->len++] = '"';
     put(listing, text, len);
-    if (forbidden == NO_ATOM) put(listing, "\"", 1);
+    if (forbidden == NO_ATOM) out->data[out->len++] = '"';
 }
 
 /* ---- flags ------------------------------------------------------------------------------------- */
@@ -142,7 +153,7 @@ static void put_flags(pxl_listing *listing, uint32_t attributes)
     }
 }
 
-/* "* LIST (flags) "/" ", written once for each set of flags. */
+/* "* LIST (flags) "/" ", written once for each set of flags and kept in listing->heads. */
 static void put_head(pxl_listing *listing, uint32_t attributes)
 {
     static const char *const VERBS[] = {"LIST", "XLIST", "LSUB", "LIST"};

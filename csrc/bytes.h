@@ -61,6 +61,11 @@ static inline bool pxl_varint_get(const uint8_t **p, const uint8_t *end, uint32_
     const uint8_t *q = *p;
     uint64_t v = 0;
 
+    if (q < end && *q < 0x80) { /* nearly every one */
+        *value = *q;
+        *p = q + 1;
+        return true;
+    }
     for (unsigned shift = 0; shift < 35; shift += 7) {
         if (q == end) return false;
         v |= (uint64_t)(*q & 0x7f) << shift;
@@ -125,6 +130,10 @@ static inline size_t pxl_shared(const uint8_t *a, size_t alen, const uint8_t *b,
 {
     size_t limit = alen < blen ? alen : blen, n = 0;
 
+    for (; n + 8 <= limit; n += 8) {
+        uint64_t differ = pxl_word(a + n) ^ pxl_word(b + n);
+        if (differ) return n + (size_t)__builtin_clzll(differ) / 8;
+    }
     while (n < limit && a[n] == b[n]) n++;
     return n;
 }

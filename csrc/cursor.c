@@ -65,20 +65,21 @@ static bool fetch_block(pxl_listing *listing, pxl_cursor *cursor, const uint8_t 
 }
 
 /* To the next row of the block at hand: 1 there, 0 the block is over, -1 damaged. */
-static int next_in_block(pxl_listing *listing, pxl_cursor *cursor)
+static inline int next_in_block(pxl_listing *listing, pxl_cursor *cursor)
 {
     int result = pxl_row_next(&cursor->row);
 
-    if (result == PXL_END) return 0;
-    if (result < 0 || cursor->row.keylen > PXL_NAME_MAX || !decode_numbers(cursor)) {
-        pxl_listing_fail(listing, PXL_E_BLOCK, "damaged row block");
-        return -1;
-    }
-    return 1;
+    if (result < 0) pxl_listing_fail(listing, PXL_E_BLOCK, "damaged row block");
+    return result == PXL_OK ? 1 : result == PXL_END ? 0 : -1;
 }
 
-static bool land(pxl_cursor *cursor, bool on_row)
+/* Come to rest, on a row or behind all. */
+static bool land(pxl_listing *listing, pxl_cursor *cursor, bool on_row)
 {
+    if (on_row && (cursor->row.keylen > PXL_NAME_MAX || !decode_numbers(cursor))) {
+        pxl_listing_fail(listing, PXL_E_BLOCK, "damaged row block");
+        on_row = false;
+    }
     cursor->on_row = on_row;
     return on_row;
 }
@@ -89,8 +90,8 @@ bool pxl_cursor_next(pxl_listing *listing, pxl_cursor *cursor)
 
     cursor->floor_known = false;
     while (!(found = next_in_block(listing, cursor)))
-        if (!cursor->row.more || !fetch_block(listing, cursor, NULL, 0, true)) return land(cursor, false);
-    return land(cursor, found > 0);
+        if (!cursor->row.more || !fetch_block(listing, cursor, NULL, 0, true)) return land(listing, cursor, false);
+    return land(listing, cursor, found > 0);
 }
 
 static void remember_floor(pxl_cursor *cursor, const uint8_t *key, size_t len)
@@ -100,22 +101,57 @@ static void remember_floor(pxl_cursor *cursor, const uint8_t *key, size_t len)
     if (cursor->floor_known && len) memcpy(cursor->floor, key, len);
 }
 
-/* From the row at hand (or the block's start) on to the first row at or after `key`. */
+/* The row at hand is the last below `key`, and `same` octets of them are equal: no other row lies
+ * between it and where the cursor comes to rest, so the gap begins right above it. */
+typedef struct {
+    size_t same;             /* SIZE_MAX: no row below the key was met */
+    uint8_t octet;           /* the least that stands above the row at that place */
+} row_below;
+
+static void lower_floor(pxl_cursor *cursor, const row_below *below)
+{
+    if (below->same >= cursor->floor_len) return;
+    cursor->floor[below->same] = below->octet;
+    cursor->floor_len = below->same + 1;
+}
+
+/* From the row at hand (or the block's start) on to the first row of the block at or after `key`: 1
+ * there, 0 the block is over, -1 damaged.
+ *
+ * `same` is how many octets the row at hand shares with the key.  A row that shares more than that
+ * with the one before differs from the key where that one did, and so is below it too: most rows are
+ * stepped over without a look at their octets. */
+static int scan_block(pxl_listing *listing, pxl_cursor *cursor, const uint8_t *key, size_t len, bool on_row)
+{
+    const pxl_row *row = &cursor->row;
+    row_below below = {SIZE_MAX, 0};
+    size_t same = 0;
+    int found = 1;
+
+    if (!on_row) found = next_in_block(listing, cursor);
+    for (; found > 0; found = next_in_block(listing, cursor)) {
+        if (row->shared > same && !on_row) continue;
+        if (row->shared < same) same = row->shared;
+        on_row = false;
+        same += pxl_shared(row->key + same, row->keylen - same, key + same, len - same);
+        if (same == len || (same < row->keylen && row->key[same] > key[same])) break;
+        below = (row_below){same, same < row->keylen ? (uint8_t)(row->key[same] + 1) : 0};
+    }
+    if (cursor->floor_known) lower_floor(cursor, &below);
+    return found;
+}
+
 static bool scan_forward(pxl_listing *listing, pxl_cursor *cursor, const uint8_t *key, size_t len, bool on_row)
 {
     bool fetched = false;
 
     for (;;) {
-        while (!on_row || pxl_compare(cursor->row.key, cursor->row.keylen, key, len) < 0) {
-            int found = next_in_block(listing, cursor);
-            if (found < 0) return land(cursor, false);
-            if (!found) break;
-            on_row = true;
-        }
-        if (on_row && pxl_compare(cursor->row.key, cursor->row.keylen, key, len) >= 0) return land(cursor, true);
-        if (!cursor->row.more) return land(cursor, false);
+        remember_floor(cursor, key, len);
+        int found = scan_block(listing, cursor, key, len, on_row);
+        if (found) return land(listing, cursor, found > 0);
+        if (!cursor->row.more) return land(listing, cursor, false);
         /* The key may lie many blocks on: leap there once, then walk. */
-        if (!fetch_block(listing, cursor, key, len, fetched)) return land(cursor, false);
+        if (!fetch_block(listing, cursor, key, len, fetched)) return land(listing, cursor, false);
         fetched = true;
         on_row = false;
     }
@@ -143,9 +179,8 @@ bool pxl_cursor_seek(pxl_listing *listing, pxl_cursor *cursor, const uint8_t *ke
         if (cursor->first.data && (cursor->at_first || !(cursor->first.data[0] & PXL_BLOCK_MORE)))
             start_block(cursor, cursor->first, true);
         else if (!fetch_block(listing, cursor, key, len, false))
-            return land(cursor, false);
+            return land(listing, cursor, false);
     }
-    remember_floor(cursor, key, len);
     return scan_forward(listing, cursor, key, len, ahead);
 }
 
@@ -216,13 +251,13 @@ bool pxl_merge_take(pxl_listing *listing, uint8_t *key, pxl_subject *subject)
     memcpy(key, top->row.key, top->row.keylen);
     *subject = (pxl_subject){.key = key, .key_len = top->row.keylen, .mbtype = top->mbtype};
     subject->rights_known = top->role == PXL_ROLE_LOOKUP;
-    while (merge->on_rows && pxl_same(merge->cursors[0]->row.key, merge->cursors[0]->row.keylen, key, subject->key_len)) {
+    do {
         top = merge->cursors[0];
         subject->granted |= top->granted;
         subject->denied |= top->denied;
         if (!pxl_cursor_next(listing, top)) retire_top(merge);
-        sink(merge, 0);
-    }
+        if (merge->on_rows > 1) sink(merge, 0);
+    } while (merge->on_rows && pxl_same(merge->cursors[0]->row.key, merge->cursors[0]->row.keylen, key, subject->key_len));
     if (top->dots) translate_dots(key, subject->key_len, 1, '.');
     return !listing->failed;
 }

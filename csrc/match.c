@@ -126,6 +126,7 @@ size_t pxl_query_match(const pxl_query *query, const uint8_t *name, size_t len, 
     bool alive = false;
 
     *dead = 0;
+    if (query->count == 1) return pxl_pattern_match(query->patterns, name, len, query->separator, dead);
     for (size_t i = 0; i < query->count; i++) {
         size_t matched = pxl_pattern_match(&query->patterns[i], name, len, query->separator, &dies);
         if (matched > longest) longest = matched;

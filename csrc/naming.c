@@ -55,8 +55,11 @@ static bool is_stamp(const uint8_t *text, size_t len)
 static void parse_deleted(const pxl_view *view, pxl_name *name)
 {
     const uint8_t *key = name->key;
-    size_t first = component_end(key, name->boxes_at, name->boxes_end), last = name->boxes_end;
+    size_t first, last = name->boxes_end;
 
+    if (name->boxes_at == last || !view->deleted_prefix.len || key[name->boxes_at] != *view->deleted_prefix.data)
+        return; /* nearly always */
+    first = component_end(key, name->boxes_at, name->boxes_end);
     if (!is(key + name->boxes_at, first - name->boxes_at, view->deleted_prefix) || first == name->boxes_end) return;
     while (last > first + 1 && key[last - 1] != PXL_SEPARATOR) last--;
     if (last <= first + 2 || !is_stamp(key + last, name->boxes_end - last)) return;
@@ -68,14 +71,16 @@ static void parse_deleted(const pxl_view *view, pxl_name *name)
 static pxl_category category_of(const pxl_view *view, const pxl_name *name)
 {
     const uint8_t *top = name->key + name->boxes_at;
-    size_t top_len = component_end(name->key, name->boxes_at, name->boxes_end) - name->boxes_at;
-    bool own = pxl_name_owned(view, name);
+    size_t top_len;
+    bool own;
 
     if (!name->local_len) return CATEGORY_SHARED;
+    own = pxl_name_owned(view, name);
     if (name->stamp.len) return own ? CATEGORY_OWNER_DELETED : CATEGORY_OTHER_DELETED;
     if (!own) return CATEGORY_OTHER_USER;
     if (name->boxes_at >= name->boxes_end) return CATEGORY_INBOX;
     if (!view->alt) return CATEGORY_OWNER;
+    top_len = component_end(name->key, name->boxes_at, name->boxes_end) - name->boxes_at;
     if (is(top, top_len, (pxl_slice){(const uint8_t *)"INBOX", 5}))
         return name->boxes_at + top_len == name->boxes_end ? CATEGORY_ALT_INBOX : CATEGORY_INBOX_SUB;
     if (is_inbox(top, top_len) || is(top, top_len, view->user_prefix) || is(top, top_len, view->shared_prefix)
@@ -101,9 +106,8 @@ void pxl_name_parse(const pxl_view *view, const uint8_t *key, size_t len, pxl_na
         name->boxes_at = name->domain_len + 1;
     }
     parse_deleted(view, name);
-    end = component_end(key, name->boxes_at, name->boxes_end);
-    if (end < name->boxes_end && end - name->boxes_at == 4 && !memcmp(key + name->boxes_at, "user", 4)) {
-        name->local_at = end + 1;
+    if (name->boxes_end - name->boxes_at >= 5 && !memcmp(key + name->boxes_at, "user\x1f", 5)) {
+        name->local_at = name->boxes_at + 5;
         end = component_end(key, name->local_at, name->boxes_end);
         name->local_len = end - name->local_at;
         name->boxes_at = end < name->boxes_end ? end + 1 : end;
@@ -122,7 +126,7 @@ static void put(pxl_extname *out, const uint8_t *text, size_t len)
 
 static void put_octet(pxl_extname *out, uint8_t c)
 {
-    put(out, &c, 1);
+    if (out->len < sizeof out->text) out->text[out->len++] = c;
 }
 
 static void put_prefix(const pxl_view *view, pxl_extname *out, pxl_slice prefix)
@@ -131,17 +135,35 @@ static void put_prefix(const pxl_view *view, pxl_extname *out, pxl_slice prefix)
     put_octet(out, view->separator);
 }
 
-/* Octets of a key in the view's letters. */
+typedef uint8_t octets8 __attribute__((vector_size(8)));
+typedef uint8_t octets16 __attribute__((vector_size(16)));
+
+/* Octets of a key in the view's letters, a vector at a time; the last one overlaps those before. */
+#define TRANSLATE(octets, p, in, n)                                                  \
+    for (size_t i = 0; i < (n); i += sizeof(octets)) {                               \
+        octets v;                                                                    \
+        if (i > (n) - sizeof v) i = (n) - sizeof v;                                  \
+        memcpy(&v, (in) + i, sizeof v);                                              \
+        v ^= ((octets)(v == PXL_SEPARATOR) & to_separator) | ((octets)(v == '.') & to_dot); \
+        memcpy((p) + i, &v, sizeof v);                                               \
+    }
+
 static void put_key(const pxl_view *view, pxl_extname *out, const uint8_t *key, size_t from, size_t to)
 {
-    const uint8_t separator = view->separator, dot = separator == '.' ? '^' : '.';
+    const uint8_t to_separator = PXL_SEPARATOR ^ view->separator, to_dot = view->separator == '.' ? '.' ^ '^' : 0;
     size_t n = to - from, room = sizeof out->text - out->len;
     const uint8_t *in = key + from;
     uint8_t *p = out->text + out->len;
 
     if (n > room) n = room;
-    for (size_t i = 0; i < n; i++) p[i] = in[i] == PXL_SEPARATOR ? separator : in[i] == '.' ? dot : in[i];
     out->len += n;
+    if (n >= 16) {
+        TRANSLATE(octets16, p, in, n)
+    } else if (n >= 8) {
+        TRANSLATE(octets8, p, in, n)
+    } else {
+        for (size_t i = 0; i < n; i++) p[i] = in[i] ^ (in[i] == PXL_SEPARATOR ? to_separator : in[i] == '.' ? to_dot : 0);
+    }
 }
 
 /* Start of the stretch that maps one to one, which the components from `key_at` on begin. */
@@ -198,18 +220,23 @@ static void put_user(const pxl_view *view, const pxl_name *name, pxl_extname *ou
 
 static bool alt_shared(const pxl_view *view, const pxl_name *name, pxl_extname *out)
 {
-    size_t top = component_end(name->key, name->boxes_at, name->boxes_end);
+    size_t top;
 
     if (name->boxes_at >= name->boxes_end) return false;
-    if (top == name->boxes_end && is(name->key + name->boxes_at, top - name->boxes_at, (pxl_slice){(const uint8_t *)"user", 4})) {
+    if (pxl_same(name->key + name->boxes_at, name->boxes_end - name->boxes_at, (const uint8_t *)"user", 4)) {
         put(out, view->user_prefix.data, view->user_prefix.len);
         return true;
     }
     put_prefix(view, out, view->shared_prefix);
     mark_tail(out, name->boxes_at);
+    if (!shows_domain(view, name)) {
+        put_boxes(view, name, out);
+        return true;
+    }
+    top = component_end(name->key, name->boxes_at, name->boxes_end);
     out->boxes = out->len;
     put_key(view, out, name->key, name->boxes_at, top);
-    if (shows_domain(view, name)) put_domain(view, name, out);
+    put_domain(view, name, out);
     put_key(view, out, name->key, top, name->boxes_end);
     return true;
 }
@@ -243,12 +270,12 @@ static bool alt_external(const pxl_view *view, const pxl_name *name, pxl_extname
 static bool plain_external(const pxl_view *view, const pxl_name *name, pxl_extname *out)
 {
     bool foreign = !view->admin_domains && !is(name->key, name->domain_len, view->domain);
-    size_t top = component_end(name->key, name->boxes_at, name->boxes_end);
 
     if (name->stamp.len) put_prefix(view, out, view->deleted_prefix);
     if (!name->local_len) {
         if (foreign || name->boxes_at >= name->boxes_end) return false;
-        if (is_inbox(name->key + name->boxes_at, top - name->boxes_at)) return false;
+        if (is_inbox(name->key + name->boxes_at, component_end(name->key, name->boxes_at, name->boxes_end) - name->boxes_at))
+            return false;
         mark_tail(out, name->boxes_at);
         put_boxes(view, name, out);
     } else if (name->stamp.len || name->category == CATEGORY_OTHER_USER) {
@@ -287,7 +314,7 @@ bool pxl_name_external(const pxl_view *view, const pxl_name *name, pxl_extname *
 bool pxl_name_hidden(const pxl_view *view, const uint8_t *component, size_t len, uint32_t count)
 {
     for (uint32_t i = 0; i < count && i < view->hidden_count; i++)
-        if (is(component, len, view->hidden[i])) return true;
+        if (view->hidden[i].len == len && is(component, len, view->hidden[i])) return true;
     return false;
 }
 

@@ -21,26 +21,6 @@
 #include "pxl.h"
 #include "rows.h"
 
-int pxl_row_next(pxl_row *row)
-{
-    const uint8_t *p = row->at;
-    uint32_t shared, rest, payload;
-
-    if (p == row->end) return PXL_END;
-    if (!pxl_varint_get(&p, row->end, &shared) || !pxl_varint_get(&p, row->end, &rest)
-        || !pxl_varint_get(&p, row->end, &payload))
-        return PXL_E_BLOCK;
-    if (shared > row->keylen || rest > PXL_KEY_MAX - shared || rest > (size_t)(row->end - p)
-        || payload > (size_t)(row->end - p) - rest)
-        return PXL_E_BLOCK;
-    memcpy(row->key + shared, p, rest);
-    row->keylen = shared + rest;
-    row->shared = shared;
-    row->payload = (pxl_slice){p + rest, payload};
-    row->at = p + rest + payload;
-    return PXL_OK;
-}
-
 void pxl_row_start(pxl_row *row, pxl_slice block)
 {
     row->keylen = row->shared = 0;
@@ -107,14 +87,6 @@ bool pxl_bytes_room(pxl_bytes *bytes, size_t n)
     if (!grown) return false;
     bytes->data = grown;
     bytes->cap = cap;
-    return true;
-}
-
-bool pxl_bytes_add(pxl_bytes *bytes, const void *data, size_t n)
-{
-    if (!pxl_bytes_room(bytes, n)) return false;
-    if (n) memcpy(bytes->data + bytes->len, data, n);
-    bytes->len += n;
     return true;
 }
 
