@@ -27,6 +27,7 @@ __all__ = [
     "Progress",
     "Source",
     "iter_records",
+    "iter_records_of",
     "keys_found",
     "open_source",
     "raise_core_error",
@@ -172,12 +173,17 @@ def iter_records(path: str | os.PathLike[str]) -> Iterator[tuple[bytes, bytes]]:
     CorruptSourceError at the first record that contradicts its format.
     """
     with open_source(path) as (reader, header):
-        record, error = ffi.new("pxl_record *"), ffi.new("pxl_error *")
-        while not (code := lib.pxl_reader_next(reader, record, error)):
-            value = ffi.buffer(record.value.data, record.value.len)[:] if record.value.len else b""
-            yield ffi.buffer(record.key.data, record.key.len)[:], value
-        if code < 0:
-            raise_core_error(error, header.path)
+        yield from iter_records_of(reader, header)
+
+
+def iter_records_of(reader: Any, header: Source) -> Iterator[tuple[bytes, bytes]]:
+    """The records that an open source has still to give: `iter_records`."""
+    record, error = ffi.new("pxl_record *"), ffi.new("pxl_error *")
+    while not (code := lib.pxl_reader_next(reader, record, error)):
+        value = ffi.buffer(record.value.data, record.value.len)[:] if record.value.len else b""
+        yield ffi.buffer(record.key.data, record.key.len)[:], value
+    if code < 0:
+        raise_core_error(error, header.path)
 
 
 def _start(image: Image) -> tuple[Any, Any]:

@@ -20,7 +20,7 @@ from typing import Final
 from pyxlist import acl
 from pyxlist.entry import Entry, Mbtype
 from pyxlist.errors import MailboxError, MailboxExists, MailboxHasChildren, MailboxMissing
-from pyxlist.index.companions import stored_subscription
+from pyxlist.index.subscriptions import stored_subscription
 from pyxlist.index.transaction import Transaction
 from pyxlist.names import MailboxName, internal_from_key, key_from_internal, octets_of, owner_of, text_of
 

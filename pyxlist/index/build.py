@@ -48,6 +48,8 @@ class BuildReport:
     `added`, `changed`, `removed`   mailboxes
     `skipped`      what was stepped over, by kind
     `seconds`      wall time;  `index_bytes` size of the data file afterwards
+    `source_format`, `source_keys`   format of the source, and the generation of its keys: "typed", "plain"
+    `subscribers`, `special_users`   users with subscriptions and with special uses; None: not asked for
     """
 
     mode: str
@@ -59,6 +61,9 @@ class BuildReport:
     seconds: float
     source_format: str
     index_bytes: int
+    source_keys: str = ""
+    subscribers: int | None = None
+    special_users: int | None = None
 
 
 def build(
@@ -138,14 +143,14 @@ def _create(
             header, counts = dataclasses.replace(header, keys=keys_found(inversion)), _counts(inversion, reader)
             with store.env.begin(write=True) as txn:
                 _put_meta(txn, store, header, config or Config(), counts)
-                companions.store(txn, store.tables, config or Config(), beside)
+                outcome = companions.store(txn, store.tables, config or Config(), beside)
             store.env.sync(True)
         except lmdb.Error as error:
             raise store.translate(error) from error
         finally:
             store.close()
         _publish(fresh, path)
-    return _report("create", header, counts, counts["mailboxes"], 0, 0)
+    return _report("create", header, counts, (counts["mailboxes"], 0, 0), outcome)
 
 
 @contextlib.contextmanager
@@ -270,9 +275,23 @@ def _counts(inversion: Any, reader: Any) -> dict[str, int]:
 _SKIPPED: Final = ("uniqueid records", "reverse ACL records", "other records", "unmatchable identifiers", "lost places")
 
 
-def _report(mode: str, header: Source, counts: dict[str, int], added: int, changed: int, removed: int) -> BuildReport:
-    skipped = {name: counts[name] for name in _SKIPPED if counts[name]}
-    return BuildReport(mode, counts["mailboxes"], added, changed, removed, skipped, 0.0, header.format, 0)
+def _report(
+    mode: str, header: Source, counts: dict[str, int], changed: tuple[int, int, int], outcome: companions.Outcome
+) -> BuildReport:
+    """`changed` is how many mailboxes were added, changed and removed."""
+    skipped = {name: counts[name] for name in _SKIPPED if counts[name]} | outcome.skipped
+    return BuildReport(
+        mode,
+        counts["mailboxes"],
+        *changed,
+        skipped,
+        0.0,
+        header.format,
+        0,
+        header.keys,
+        outcome.subscribers,
+        outcome.special_users,
+    )
 
 
 def _put_meta(txn: Any, store: Store, header: Source, config: Config, counts: dict[str, int]) -> None:
@@ -302,14 +321,14 @@ def _update(
             apply_changes(txn, store.tables, changes)
             header, counts = dataclasses.replace(header, keys=keys_found(inversion)), _counts(inversion, reader)
             stored = Config.from_dict(unpack_meta(txn.get(b"config", db=store.tables["meta"])))
-            companions_changed = companions.store(txn, store.tables, config or stored, beside)
+            outcome = companions.store(txn, store.tables, config or stored, beside)
             _update_meta(txn, store, header, config, counts)
     finally:
         store.close()
     added = sum(old is None for _key, old, _new in changes)
     removed = sum(new is None for _key, _old, new in changes)
-    mode = "update" if changes or companions_changed or config not in (None, stored) else "none"
-    return _report(mode, header, counts, added, len(changes) - added - removed, removed)
+    mode = "update" if changes or outcome.changed or config not in (None, stored) else "none"
+    return _report(mode, header, counts, (added, len(changes) - added - removed, removed), outcome)
 
 
 def differences(txn: Any, store: Store, reader: Any, header: Source) -> Iterator[Change]:

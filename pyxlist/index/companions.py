@@ -1,42 +1,43 @@
 """What a server keeps beside mailboxes.db and LIST needs: subscriptions, special-use attributes, groups.
 
-Subscriptions are one small database a user, in any cyrusdb format, found in a Cyrus configdirectory
-(`user/uuid/x/y/UNIQUEID/sub.db`, `user/b/bob.sub`, `domain/e/example.com/user/b/bob.sub`) or in any
-folder of `UNIQUEID.sub.db` and `USERID.sub` files.  A uniqueid is that of the user's INBOX.
+Whose a subscription file is, and which mailbox an annotation is about, is often only said by a uniqueid:
+all that are asked for are looked up in one walk over the index, so three hundred thousand users cost
+one pass and not as many searches.  A subscription file that cannot be read stops nothing: it is
+logged and counted, and its user keeps what the index has of him.
 
-Special-use attributes are private annotations in annotations.db; only the owner's own count.
-Groups are the server's group file (groups.py).
-
-Source: imap/mboxlist.c mboxlist_opensubs, mboxlist_upgrade_subs; imap/annotate.c.
+subscriptions.py, specialuse.py and groups.py read the files themselves.
 """
 
 from __future__ import annotations
 
+import collections
 import dataclasses
+import itertools
+import logging
 import os
-import pathlib
-import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from pyxlist._pxl import lib
 from pyxlist.config import Config
-from pyxlist.cyrusdb import iter_records, open_source
+from pyxlist.entry import Entry, Mbtype
 from pyxlist.errors import SourceError
 from pyxlist.index.groups import store_groups
 from pyxlist.index.layout import LOOKUP, WHOLE_TABLE
-from pyxlist.index.rows import block_at, iter_blocks_of, iter_rows, put_list, remove_list
+from pyxlist.index.rows import block_at, find_row, iter_blocks_of, iter_list, iter_rows, put_list, remove_list
+from pyxlist.index.specialuse import OWNER, read_special_uses
+from pyxlist.index.subscriptions import SubscriptionFile, find_files, read_file
 from pyxlist.index.write import touch
 from pyxlist.names import key_from_internal, octets_of, owner_of, text_of
 
-__all__ = ["Companions", "store", "stored_subscription"]
+__all__ = ["Companions", "Outcome", "store"]
 
-_VERSION_KEY: Final = b"\x1fVER\x1f"
-_OWNER: Final = b"[.OwNeR.]"
-_ENTRY: Final = b"/specialuse"
-_VALUE_LENGTH: Final = struct.Struct(">I4x")
+_FEW: Final = 50  # uniqueids that are cheaper to search one by one than by a walk over all
 
-Lists = dict[bytes, tuple[list[tuple[bytes, bytes]], int]]
+_log = logging.getLogger("pyxlist")
+
+# owner prefix -> rows, block flags; None: keep what the index has
+Lists = dict[bytes, tuple[list[tuple[bytes, bytes]], int] | None]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -51,88 +52,90 @@ class Companions:
     groups: str | os.PathLike[str] | None = None
 
 
-def store(txn: Any, tables: dict[str, Any], config: Config, beside: Companions) -> bool:
-    """Make the index equal to these companions; whether anything changed.  Mailboxes are already in the
-    index: their uniqueids tell whose a file is.
+@dataclasses.dataclass(slots=True)
+class Outcome:
+    """What became of them: whether the index changed, how many users have subscriptions and special uses
+    (None: not asked), and what was stepped over, by kind.
     """
-    changed = False
+
+    changed: bool = False
+    subscribers: int | None = None
+    special_users: int | None = None
+    skipped: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
+
+
+def store(txn: Any, tables: dict[str, Any], config: Config, beside: Companions) -> Outcome:
+    """Make the index equal to these companions.  Mailboxes are already in the index: their uniqueids tell
+    whose a file is.  Raises SourceError for a folder or file that was named and cannot be read.
+    """
+    outcome = Outcome()
     if beside.subscriptions is not None:
-        lists = _read_subscriptions(txn, tables, config, beside.subscriptions)
-        changed |= _replace(txn, tables, "subscriptions", lists)
+        lists = _read_subscriptions(txn, tables, config, beside.subscriptions, outcome)
+        outcome.subscribers = len(lists)
+        outcome.changed |= _replace(txn, tables, "subscriptions", lists)
     if beside.annotations is not None:
-        changed |= _replace(txn, tables, "specialuse", _read_annotations(txn, tables, config, beside.annotations))
+        lists = _read_annotations(txn, tables, config, beside.annotations, outcome)
+        outcome.special_users = len(lists)
+        outcome.changed |= _replace(txn, tables, "specialuse", lists)
     if beside.groups is not None:
-        changed |= store_groups(txn, tables["meta"], config, beside.groups)
-    return changed
+        outcome.changed |= store_groups(txn, tables["meta"], config, beside.groups)
+    return outcome
 
 
 def _replace(txn: Any, tables: dict[str, Any], table: str, lists: Lists) -> bool:
     """Write the lists that differ, remove those that are gone, and touch their users."""
-    old = _stored_lists(txn, tables[table])
-    touched = {owner for owner in old.keys() | lists.keys() if old.get(owner) != lists.get(owner)}
+    stored = {owner: _is_stored(blocks, owner, lists) for owner, blocks in _stored_lists(txn, tables[table])}
+    touched = [owner for owner in stored.keys() | lists.keys() if not stored.get(owner, lists.get(owner, ()) is None)]
     for owner in sorted(touched):
         remove_list(txn, tables[table], owner)
-        if owner in lists:
-            rows, flags = lists[owner]
-            put_list(txn, tables[table], owner, rows, flags)
+        new = lists.get(owner)
+        if new is not None:
+            put_list(txn, tables[table], owner, *new)
     touch(txn, tables, (owner[: -len(LOOKUP)] for owner in touched))
     return bool(touched)
 
 
-def _stored_lists(txn: Any, table: Any) -> Lists:
-    lists: Lists = {}
-    for key, block in iter_blocks_of(txn, table, b""):
-        owner = key[: key.index(LOOKUP) + 1]
-        rows, _flags = lists.setdefault(owner, ([], block[0] & lib.PXL_FLAT_ORDER))
-        rows.extend(iter_rows(block))
-    return lists
+def _is_stored(blocks: list[bytes], owner: bytes, lists: Lists) -> bool:
+    """Whether the stored blocks of a list say what they should; a list nobody has any more does not."""
+    if owner not in lists:
+        return False
+    new = lists[owner]
+    if new is None:
+        return True
+    rows, flags = new
+    if blocks[0][0] & lib.PXL_FLAT_ORDER != flags:
+        return False
+    return [row for block in blocks for row in iter_rows(block)] == rows
 
 
-# --- subscriptions ---
+def _stored_lists(txn: Any, table: Any) -> Iterator[tuple[bytes, list[bytes]]]:
+    """(owner prefix, blocks) of every list of a table."""
+    keyed = ((key[: key.index(LOOKUP) + 1], block) for key, block in iter_blocks_of(txn, table, b""))
+    for owner, group in itertools.groupby(keyed, key=lambda item: item[0]):
+        yield owner, [block for _owner, block in group]
 
 
-def _read_subscriptions(txn: Any, tables: dict[str, Any], config: Config, folder: str | os.PathLike[str]) -> Lists:
-    root = pathlib.Path(folder)
-    if not root.is_dir():
-        raise SourceError(
-            "no folder of subscriptions", path=root, remedy="give a configdirectory or a folder of *.sub files"
-        )
-    lists: Lists = {}
-    for path in _subscription_files(root):
-        userid = _subscriber(txn, tables, config, path)
-        if userid is not None and path.stat().st_size:
-            rows, flags = _read_subscription_file(path, userid, config)
-            if rows:
-                lists[octets_of(userid) + LOOKUP] = rows, flags
-    return lists
+# --- uniqueids ---
 
 
-def _subscription_files(root: pathlib.Path) -> Iterator[pathlib.Path]:
-    for directory, folders, files in os.walk(root):
-        folders.sort()
-        for name in sorted(files):
-            if name == "sub.db" or name.endswith((".sub", ".sub.db")):
-                yield pathlib.Path(directory, name)
+def _keys_of_uniqueids(txn: Any, table: Any, wanted: set[bytes]) -> dict[bytes, bytes]:
+    """uniqueid -> key name (the first, should there be several) of those that live mailboxes have."""
+    found: dict[bytes, bytes] = {}
+    if len(wanted) <= _FEW:
+        for uniqueid in wanted:
+            key = _key_of_uniqueid(txn, table, uniqueid)
+            found |= {} if key is None else {uniqueid: key}
+        return found
+    for row, _payload in iter_list(txn, table, WHOLE_TABLE):
+        uniqueid, _, key = row.partition(b"\x00")
+        if uniqueid in wanted:
+            found.setdefault(uniqueid, key)
+    return found
 
 
-def _subscriber(txn: Any, tables: dict[str, Any], config: Config, path: pathlib.Path) -> str | None:
-    """Whose file it is: the owner of the INBOX with that uniqueid, or the userid in the name."""
-    stem = path.parent.name if path.name == "sub.db" else path.name.removesuffix(".db").removesuffix(".sub")
-    key = _key_of_uniqueid(txn, tables, octets_of(stem))
-    if key is not None:
-        return owner_of(key, config)
-    if path.name.endswith(".sub.db") or path.name == "sub.db":
-        return None
-    local = stem.replace("^", ".")
-    parts = path.parts
-    if "domain" in parts[:-1]:
-        return f"{local}@{parts[parts.index('domain') + 2]}"
-    return local
-
-
-def _key_of_uniqueid(txn: Any, tables: dict[str, Any], uniqueid: bytes) -> bytes | None:
+def _key_of_uniqueid(txn: Any, table: Any, uniqueid: bytes) -> bytes | None:
     sought = uniqueid + b"\x00"
-    with txn.cursor(db=tables["uniqueids"]) as cursor:
+    with txn.cursor(db=table) as cursor:
         block = block_at(cursor, WHOLE_TABLE, sought)
         while block is not None:
             for row, _payload in iter_rows(block):
@@ -144,51 +147,69 @@ def _key_of_uniqueid(txn: Any, tables: dict[str, Any], uniqueid: bytes) -> bytes
     return None
 
 
-def _read_subscription_file(path: pathlib.Path, userid: str, config: Config) -> tuple[list[tuple[bytes, bytes]], int]:
-    """Rows in stored form, and PXL_FLAT_ORDER for a flat file: it sorts dots below every other octet."""
-    with open_source(path) as (_reader, header):
-        flat = header.format == "flat"
-    keys = [key for key, _value in iter_records(path)]
-    if _VERSION_KEY in keys:
-        names = [key[1:] for key in keys if key.startswith(b"N")]
-    else:
-        names = [stored_subscription(key_from_internal(text_of(key)), userid, config) for key in keys]
-    if flat:
-        names = [name.replace(b".", b"\x01") for name in names]
-    return [
-        (name, b"") for name in sorted(set(names)) if 0 < len(name) <= lib.PXL_NAME_MAX
-    ], lib.PXL_FLAT_ORDER if flat else 0
+# --- subscriptions ---
 
 
-def stored_subscription(key: bytes, userid: str, config: Config) -> bytes:
-    """A key name as the user's subscriptions keep it: his own tree, by string prefix, is "INBOX...".
+def _read_subscriptions(
+    txn: Any, tables: dict[str, Any], config: Config, folder: str | os.PathLike[str], outcome: Outcome
+) -> Lists:
+    files = list(find_files(folder, config))
+    lists: Lists = {}
+    for userid, path in sorted(_files_by_user(txn, tables, config, files, outcome).items()):
+        owner = octets_of(userid) + LOOKUP
+        try:
+            rows, flags = read_file(path, userid, config)
+        except SourceError as error:
+            _log.warning("subscriptions of %s are left as they were: %s", userid, error)
+            outcome.skipped["unreadable subscription files"] += 1
+            lists[owner] = None
+            continue
+        if rows:
+            lists[owner] = rows, flags
+    return lists
 
-    Source: imap/mboxlist.c, mboxlist_dbname_to_key.
+
+def _files_by_user(
+    txn: Any, tables: dict[str, Any], config: Config, files: Iterable[SubscriptionFile], outcome: Outcome
+) -> dict[str, str]:
+    """userid -> path.  Where a user has both, his INBOX decides, as it does for the server: type `l` means
+    the one by name.
     """
-    local, at, domain = octets_of(userid).rpartition(b"@")
-    inbox = b"user\x1f" + (local if at else domain)
-    if at and domain != octets_of(config.defaultdomain):
-        inbox = domain + b"\x1d" + inbox
-    return b"INBOX" + key[len(inbox) :] if key.startswith(inbox) else key
+    by_name = {file.userid: file.path for file in files if file.userid}
+    inboxes = _keys_of_uniqueids(txn, tables["uniqueids"], {file.uniqueid for file in files if file.uniqueid})
+    found = dict(by_name)
+    for file in files:
+        if not file.uniqueid:
+            continue
+        key = inboxes.get(file.uniqueid)
+        userid = None if key is None else owner_of(key, config)
+        if key is None or userid is None:
+            _log.info("subscriptions of nobody: %s", file.path)
+            outcome.skipped["subscription files of unknown users"] += 1
+        elif userid not in by_name or not _is_legacy(txn, tables["directory"], key):
+            found[userid] = file.path
+    return found
+
+
+def _is_legacy(txn: Any, directory: Any, key: bytes) -> bool:
+    row = find_row(txn, directory, WHOLE_TABLE, key)
+    return row is not None and bool(Entry.unpack(key, row).mbtype & Mbtype.LEGACY_DIRS)
 
 
 # --- special-use ---
 
 
-def _read_annotations(txn: Any, tables: dict[str, Any], config: Config, path: str | os.PathLike[str]) -> Lists:
-    lists: Lists = {}
-    for key, value in iter_records(path):
-        mailbox, _, rest = key.partition(b"\x00")
-        entry, _, userid = rest.partition(b"\x00")
-        if entry != _ENTRY or len(value) < _VALUE_LENGTH.size:
-            continue
-        (size,) = _VALUE_LENGTH.unpack_from(value)
-        use = value[_VALUE_LENGTH.size : _VALUE_LENGTH.size + size]
-        name = _key_of_uniqueid(txn, tables, mailbox) or key_from_internal(text_of(mailbox))
+def _read_annotations(
+    txn: Any, tables: dict[str, Any], config: Config, path: str | os.PathLike[str], outcome: Outcome
+) -> Lists:
+    uses = list(read_special_uses(path))
+    mailboxes = _keys_of_uniqueids(txn, tables["uniqueids"], {use.mailbox for use in uses})
+    rows: dict[bytes, dict[bytes, bytes]] = collections.defaultdict(dict)
+    for use in uses:
+        name = mailboxes.get(use.mailbox) or key_from_internal(text_of(use.mailbox))
         owner = owner_of(name, config)
-        if use and owner is not None and userid.rstrip(b"\x00") in (_OWNER, octets_of(owner)):
-            rows, _flags = lists.setdefault(octets_of(owner) + LOOKUP, ([], 0))
-            rows.append((name, use))
-    for rows, _flags in lists.values():
-        rows.sort()
-    return lists
+        if owner is None or use.userid not in (OWNER, octets_of(owner)) or len(name) > lib.PXL_NAME_MAX:
+            outcome.skipped["special uses of others"] += 1
+        else:
+            rows[octets_of(owner) + LOOKUP][name] = use.attributes
+    return {owner: (sorted(found.items()), 0) for owner, found in rows.items()}
