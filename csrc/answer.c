@@ -25,12 +25,12 @@ static bool returns(const pxl_listing *listing, uint32_t option)
 
 /* ---- octets ------------------------------------------------------------------------------------ */
 
-static void put(pxl_listing *listing, const void *text, size_t len)
+static inline void put(pxl_listing *listing, const void *text, size_t len)
 {
     if (!pxl_bytes_add(&listing->out, text, len)) pxl_listing_fail(listing, PXL_E_MEMORY, "out of memory");
 }
 
-static void put_text(pxl_listing *listing, const char *text)
+static inline void put_text(pxl_listing *listing, const char *text)
 {
     put(listing, text, strlen(text));
 }
@@ -45,7 +45,7 @@ static const uint8_t FORBIDS[256] = {
     ['*'] = NO_ATOM, ['\\'] = NO_QUOTED, ['{'] = NO_ATOM, [0x7f] = NO_ATOM, [0x80 ... 0xff] = NO_QUOTED,
 };
 
-static unsigned forbidden_by(const uint8_t *text, size_t len)
+static inline unsigned forbidden_by(const uint8_t *text, size_t len)
 {
     unsigned forbidden = 0;
     size_t i = 0;
@@ -196,7 +196,7 @@ static void put_list(pxl_listing *listing, const pxl_answer_row *row, uint32_t a
     put_use(listing, attributes, use);
     put_astring(listing, row->name.data, row->name.len);
     if (attributes & PXL_CHILDINFO) put_text(listing, " (CHILDINFO (\"SUBSCRIBED\"))");
-    put(listing, "\r\n", 2);
+    put_text(listing, "\r\n");
 }
 
 /* Stored rights and what the view has by what it is.  A '!' in a key without domain reads as the
@@ -258,14 +258,15 @@ static void put_lines(pxl_listing *listing, const pxl_answer_row *row, uint32_t 
 
 static void put_item(pxl_listing *listing, const pxl_answer_row *row, uint32_t attributes, pxl_slice use)
 {
-    uint32_t rights = row->has_subject ? rights_of(listing, row) : 0;
-    const uint32_t words[2] = {attributes, rights};
-    uint8_t head[12] = {(uint8_t)row->name.len, (uint8_t)(row->name.len >> 8), (uint8_t)use.len, (uint8_t)(use.len >> 8)};
+    const uint32_t rights = row->has_subject ? rights_of(listing, row) : 0;
+    const uint32_t numbers[4] = {attributes, rights, (uint32_t)row->name.len, (uint32_t)use.len};
 
-    for (int i = 0; i < 8; i++) head[4 + i] = (uint8_t)(words[i / 4] >> (8 * (i % 4)));
-    put(listing, head, sizeof head);
     put(listing, row->name.data, row->name.len);
-    put(listing, use.data, use.len & UINT16_MAX);
+    put(listing, "", 1);
+    put(listing, use.data, use.len);
+    put(listing, "", 1);
+    if (!pxl_bytes_add(&listing->numbers, numbers, sizeof numbers))
+        pxl_listing_fail(listing, PXL_E_MEMORY, "out of memory");
 }
 
 void pxl_answer(pxl_listing *listing, pxl_answer_row *row)

@@ -62,6 +62,15 @@ pxl_slice pxl_event_component(const pxl_listing *listing, const pxl_event *e, bo
     return (pxl_slice){start, (size_t)(stop - start)};
 }
 
+/* Does a hidden component begin like the event's?  Nearly never, and then its end is not sought. */
+static bool may_be_hidden(const pxl_listing *listing, const pxl_event *e, bool whole)
+{
+    size_t at = whole ? e->name->boxes_at : e->external->boxes, end = whole ? e->name->boxes_end : e->len;
+    uint8_t first = at < end ? (whole ? e->name->key : e->text)[at] : 0;
+
+    return listing->hidden_first[first / 64] >> first % 64 & 1;
+}
+
 /* Mailboxes that are no IMAP mailboxes: kept out of rows, though their events were heard. */
 static bool hidden(const pxl_listing *listing, const pxl_event *e, const pxl_subject *subject)
 {
@@ -73,6 +82,7 @@ static bool hidden(const pxl_listing *listing, const pxl_event *e, const pxl_sub
     if ((mbtype & PXL_INTERMEDIATE) && !selects(listing, PXL_SELECT_NONEXISTENT)) return true;
     if (selects(listing, PXL_SELECT_DAV)) return false;
     if (class) return true;
+    if (!may_be_hidden(listing, e, subject != NULL)) return false;
     component = pxl_event_component(listing, e, subject != NULL);
     return pxl_name_hidden(listing->view, component.data, component.len, listing->view->hidden_count);
 }

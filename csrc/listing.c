@@ -9,9 +9,15 @@
 
 #include "listing.h"
 
-pxl_listing *pxl_listing_new(void)
+pxl_listing *pxl_listing_new(const pxl_callbacks *callbacks, void *handle, pxl_error *error)
 {
-    return calloc(1, sizeof(pxl_listing));
+    pxl_listing *listing = calloc(1, sizeof *listing);
+
+    if (!listing) return NULL;
+    listing->callbacks = callbacks;
+    listing->handle = handle;
+    listing->error = error;
+    return listing;
 }
 
 void pxl_listing_free(pxl_listing *listing)
@@ -26,24 +32,11 @@ void pxl_listing_free(pxl_listing *listing)
     pxl_bytes_free(&listing->last.key);
     pxl_bytes_free(&listing->resume);
     pxl_bytes_free(&listing->out);
+    pxl_bytes_free(&listing->numbers);
     free(listing->pool);
     free(listing->matches);
     free(listing->candidates.cursors);
     free(listing);
-}
-
-void pxl_listing_start(pxl_listing *listing, const pxl_view *view, const pxl_query *query, int output)
-{
-    listing->view = view;
-    listing->query = query;
-    listing->output = output;
-    listing->failed = 0;
-    listing->pool_len = listing->candidates.count = listing->candidates.on_rows = 0;
-    listing->pass = 0;
-    listing->resuming = listing->finished = listing->saw_alt = listing->last.set = false;
-    listing->matches_len = listing->matches_at = 0;
-    listing->out.len = 0;
-    for (size_t i = 0; i < sizeof listing->heads / sizeof *listing->heads; i++) listing->heads[i].len = 0;
 }
 
 static bool grow_pool(pxl_listing *listing)
@@ -86,24 +79,78 @@ int pxl_listing_add(pxl_listing *listing, int role, uint32_t number, const uint8
     return PXL_OK;
 }
 
-int pxl_listing_run(pxl_listing *listing, size_t limit, const pxl_callbacks *callbacks, void *handle, pxl_error *error)
+/* Octets that components hidden from this view begin with: nearly no mailbox's does. */
+static void note_hidden(pxl_listing *listing)
+{
+    const pxl_view *view = listing->view;
+
+    memset(listing->hidden_first, 0, sizeof listing->hidden_first);
+    for (uint32_t i = 0; i < view->hidden_count; i++) {
+        uint8_t first = view->hidden[i].len ? *view->hidden[i].data : 0;
+        listing->hidden_first[first / 64] |= (uint64_t)1 << first % 64;
+    }
+}
+
+static void reset(pxl_listing *listing, const pxl_view *view, const pxl_query *query, int output)
+{
+    listing->view = view;
+    note_hidden(listing);
+    listing->query = query;
+    listing->output = output;
+    listing->failed = 0;
+    listing->error->code = 0;
+    listing->pool_len = listing->candidates.count = listing->candidates.on_rows = 0;
+    listing->pass = 0;
+    listing->resuming = listing->finished = listing->saw_alt = listing->last.set = false;
+    listing->matches_len = listing->matches_at = 0;
+    for (size_t i = 0; i < sizeof listing->heads / sizeof *listing->heads; i++) listing->heads[i].len = 0;
+}
+
+int pxl_listing_start(pxl_listing *listing, const pxl_view *view, const pxl_query *query, int output,
+                      const pxl_list *lists, uint32_t count, const uint8_t *blocks, const uint8_t *sizes)
+{
+    uint32_t size;
+
+    reset(listing, view, query, output);
+    for (uint32_t i = 0; i < count; i++, blocks += size, sizes += sizeof size) {
+        memcpy(&size, sizes, sizeof size);
+        if (!size && lists[i].role != PXL_ROLE_DIRECTORY) continue;
+        if (pxl_listing_add(listing, lists[i].role, lists[i].number, blocks, size) < 0)
+            return pxl_fail(listing->error, PXL_E_MEMORY, "out of memory", 0, 0, 0);
+    }
+    return PXL_OK;
+}
+
+int pxl_listing_run(pxl_listing *listing, size_t limit)
 {
     int result;
 
-    listing->out.len = 0;
-    listing->callbacks = callbacks;
-    listing->handle = handle;
-    listing->error = error;
-    error->code = 0;
+    listing->out.len = listing->numbers.len = 0;
     if ((result = pxl_passes_walk(listing, limit)) != PXL_OK) return result;
     if (selects(listing, PXL_SELECT_RECURSIVEMATCH)) result = pxl_recursive_answer(listing, limit);
     if (listing->failed) return listing->failed;
     return result == PXL_MORE ? PXL_MORE : PXL_END;
 }
 
+int pxl_listing_answer(pxl_listing *listing, const pxl_view *view, const pxl_query *query, int output,
+                       const pxl_list *lists, uint32_t count, const uint8_t *blocks, const uint8_t *sizes,
+                       pxl_slice *answer)
+{
+    int result = pxl_listing_start(listing, view, query, output, lists, count, blocks, sizes);
+
+    if (result == PXL_OK) result = pxl_listing_run(listing, SIZE_MAX);
+    *answer = pxl_listing_output(listing);
+    return result;
+}
+
 pxl_slice pxl_listing_output(const pxl_listing *listing)
 {
     return (pxl_slice){listing->out.data, listing->out.len};
+}
+
+pxl_slice pxl_listing_numbers(const pxl_listing *listing)
+{
+    return (pxl_slice){listing->numbers.data, listing->numbers.len};
 }
 
 void pxl_listing_rewind(pxl_listing *listing)

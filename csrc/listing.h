@@ -138,6 +138,7 @@ struct pxl_listing {
     const pxl_callbacks *callbacks;
     void *handle;
     pxl_error *error;
+    uint64_t hidden_first[4];/* octets that hidden components begin with, a bit each */
     int failed;              /* the first negative result; everything after it is a no-op */
 
     pxl_cursor **pool;       /* every cursor ever needed, reused by the next answer */
@@ -151,7 +152,7 @@ struct pxl_listing {
     pxl_answer_row last;     /* the one row of memory that decides flags */
     pxl_answer_row *matches; /* RECURSIVEMATCH: every event, sorted at the end */
     size_t matches_len, matches_cap, matches_at;
-    pxl_bytes out;
+    pxl_bytes out, numbers;
     struct {                 /* a line up to its name, for attributes met before */
         uint32_t attributes;
         uint32_t len;        /* 0: none yet */
@@ -159,6 +160,8 @@ struct pxl_listing {
     } heads[4];
 };
 
+/* A list to read and its first block (NULL, 0: ask fetch). */
+int pxl_listing_add(pxl_listing *listing, int role, uint32_t number, const uint8_t *block, size_t len);
 void pxl_listing_fail(pxl_listing *listing, int code, const char *message);
 /* A cursor for a list of this role and number, made from `like` at first. */
 pxl_cursor *pxl_listing_probe(pxl_listing *listing, const pxl_cursor *like);

@@ -212,13 +212,13 @@ static void other_users_prefix(const pxl_listing *listing, prefix *p)
 static void as_subscription(const pxl_listing *listing, prefix *p)
 {
     pxl_slice owner = listing->view->owner;
-    prefix kept = *p;
+    size_t below = p->len - owner.len;
 
     if (!selects(listing, PXL_SELECT_SUBSCRIBED) || !owner.len || !pxl_starts(p->text, p->len, owner.data, owner.len))
         return;
-    p->len = 0;
-    extend(p, "INBOX", 5);
-    extend(p, kept.text + owner.len, kept.len - owner.len);
+    memmove(p->text + 5, p->text + owner.len, below); /* an owner's key name is longer than that */
+    memcpy(p->text, "INBOX", 5);
+    p->len = 5 + below;
 }
 
 static void pass_prefix(const pxl_listing *listing, size_t pass, prefix *p)

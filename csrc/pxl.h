@@ -328,7 +328,7 @@ enum {                       /* attributes of a row */
 
 enum {                       /* what a listing writes */
     PXL_OUTPUT_IMAP = 0,     /* complete untagged lines */
-    PXL_OUTPUT_ITEMS = 1     /* u16 name length, u16 special-use length, u32 attributes, u32 rights, name, use */
+    PXL_OUTPUT_ITEMS = 1     /* name NUL special-use NUL; numbers: attributes, rights, name and use length */
 };
 
 /* What a listing asks its caller for.  Each returns PXL_OK, PXL_ABSENT, or PXL_E_FETCH when it
@@ -345,18 +345,30 @@ typedef struct {
 
 typedef struct pxl_listing pxl_listing;
 
-pxl_listing *pxl_listing_new(void);
+typedef struct {             /* one of the lists that an answer may read */
+    int role;
+    uint32_t number;         /* by which fetch is asked for more of it */
+} pxl_list;
+
+/* Callbacks, handle and error must outlive the listing. */
+pxl_listing *pxl_listing_new(const pxl_callbacks *callbacks, void *handle, pxl_error *error);
 void pxl_listing_free(pxl_listing *listing);
-/* Begin an answer; view and query must outlive it. */
-void pxl_listing_start(pxl_listing *listing, const pxl_view *view, const pxl_query *query, int output);
-/* A list to read and its first block, which must outlive the answer (NULL, 0: ask fetch). */
-int pxl_listing_add(pxl_listing *listing, int role, uint32_t number, const uint8_t *block, size_t len);
+/* Begin an answer from `count` lists.  `blocks` holds their first blocks one after the other, `sizes`
+ * the octets of each as u32 of this machine; 0 is an empty list, but the directory is always asked
+ * for.  View, query and blocks must outlive the answer. */
+int pxl_listing_start(pxl_listing *listing, const pxl_view *view, const pxl_query *query, int output,
+                      const pxl_list *lists, uint32_t count, const uint8_t *blocks, const uint8_t *sizes);
 /* Write rows until about `limit` octets are there: PXL_MORE, PXL_END, or an error.  After
  * PXL_MORE the same call goes on; the blocks may meanwhile be those of a later snapshot if
  * pxl_listing_rewind was called. */
-int pxl_listing_run(pxl_listing *listing, size_t limit, const pxl_callbacks *callbacks, void *handle, pxl_error *error);
-/* What run has written since it was called. */
+int pxl_listing_run(pxl_listing *listing, size_t limit);
+/* A whole answer in one call: start and run; `answer` receives what it wrote. */
+int pxl_listing_answer(pxl_listing *listing, const pxl_view *view, const pxl_query *query, int output,
+                       const pxl_list *lists, uint32_t count, const uint8_t *blocks, const uint8_t *sizes,
+                       pxl_slice *answer);
+/* What run has written since it was called, and with PXL_OUTPUT_ITEMS four u32 for each row. */
 pxl_slice pxl_listing_output(const pxl_listing *listing);
+pxl_slice pxl_listing_numbers(const pxl_listing *listing);
 /* Forget every block: the next run asks fetch for each again. */
 void pxl_listing_rewind(pxl_listing *listing);
 

@@ -47,6 +47,8 @@ class Answer(NamedTuple):
     untagged: bytes
 
 
+_new_answer: Final[Callable[[tuple[str, str, bytes]], Answer]] = functools.partial(tuple.__new__, Answer)
+
 Prepared = Query | Answer | NamespaceCommand | MyRightsCommand | GetAclCommand | ListRightsCommand
 
 
@@ -100,7 +102,7 @@ class View:
         """Answer one IMAP command without tag and CRLF, literals inline.  Raises only for a broken index."""
         prepared = self._prepare(command)
         if isinstance(prepared, Query):
-            return Answer("OK", _COMPLETED, self._lister.answer(prepared))
+            return _new_answer(("OK", _COMPLETED, self._lister.answer(prepared)))
         if isinstance(prepared, Answer):
             return prepared
         try:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import struct
 from collections.abc import Callable, Iterator
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, NoReturn
 
 from pyxlist._pxl import ffi, lib
 from pyxlist.acl import ANYONE, Rights
@@ -20,7 +20,7 @@ from pyxlist.index.layout import LOOKUP, QUIET, WHOLE_TABLE
 from pyxlist.index.read import BlockReader
 from pyxlist.names import octets_of, text_of
 from pyxlist.namespace import Namespace
-from pyxlist.query import Query
+from pyxlist.query import READS_DIRECTORY, READS_LOOKUPS, READS_RIGHTS, READS_SUBSCRIPTIONS, Query
 
 __all__ = ["Item", "Lister", "MetadataCallback", "StatusCallback"]
 
@@ -30,8 +30,6 @@ StatusCallback = Callable[[bytes, tuple[bytes, ...]], bytes | None]
 MetadataCallback = Callable[[bytes, tuple[bytes, ...], tuple[bytes, ...]], bytes | None]
 
 _CHUNK_BYTES: Final = 1 << 16
-_WHOLE: Final = 1 << 62
-_ITEM: Final = struct.Struct("<HHII")
 _FLAGS: Final = (
     (lib.PXL_NOINFERIORS, "\\Noinferiors"),
     (lib.PXL_NOSELECT, "\\Noselect"),
@@ -43,7 +41,9 @@ _FLAGS: Final = (
 
 # Numbers of a view's lists; posting lists follow, two an identifier.
 _SPECIAL_USE, _DIRECTORY, _SUBSCRIPTIONS, _POSTINGS = range(4)
+_OUTPUT_IMAP: Final = lib.PXL_OUTPUT_IMAP
 _OUTPUT_ITEMS: Final = lib.PXL_OUTPUT_ITEMS
+_NEVER: Final = b"\xff"  # no key of the directory: its blocks are fetched where they are needed
 
 
 class Item(NamedTuple):
@@ -57,29 +57,60 @@ class Item(NamedTuple):
     attributes: tuple[str, ...]
 
 
-@functools.lru_cache(maxsize=1024)
-def _attributes(bits: int, uses: bytes) -> tuple[str, ...]:
-    return tuple(text for bit, text in _FLAGS if bits & bit) + tuple(text_of(uses).split())
+def _attributes(key: tuple[int, str]) -> tuple[str, ...]:
+    bits, uses = key
+    return tuple(text for bit, text in _FLAGS if bits & bit) + tuple(uses.split())
 
 
-_rights = functools.lru_cache(maxsize=4096)(Rights)
+class _Remembered(dict[Any, Any]):
+    """Values of a function that has few: worked out once, then found as fast as a dict can."""
+
+    def __init__(self, function: Callable[[Any], Any]) -> None:
+        super().__init__()
+        self._function = function
+
+    def __missing__(self, key: Any) -> Any:
+        if len(self) >= 4096:
+            self.clear()
+        value = self[key] = self._function(key)
+        return value
+
+
+_rights_of: Final = _Remembered(Rights).__getitem__
+_attributes_of: Final = _Remembered(_attributes).__getitem__
+_new_item: Final = functools.partial(tuple.__new__, Item)
+
+
+class _Plan:
+    """Which lists an answer reads: (table, owner prefix) of each, and what the kernel calls them."""
+
+    __slots__ = ("count", "ids", "lists", "pack")
+
+    def __init__(self, lists: list[tuple[int, int, str, bytes]]) -> None:
+        self.count = len(lists)
+        self.lists = [(table, owner) for _role, _number, table, owner in lists]
+        self.ids = ffi.new("pxl_list[]", [(role, number) for role, number, _table, _owner in lists])
+        self.pack = struct.Struct(f"={self.count}I").pack
 
 
 class _Kernel:
-    """One C listing with what its callbacks need; used by one answer at a time, then pooled."""
+    """One C listing with what its callbacks need: used by one answer at a time, of any view, then pooled."""
 
-    __slots__ = ("answer", "error", "failure", "handle", "held", "lister", "listing", "query", "reader", "txn")
+    __slots__ = ("answer", "error", "failure", "handle", "held", "lister", "listing", "out", "query", "reader", "txn")
 
-    def __init__(self, lister: Lister) -> None:
-        self.lister = lister
-        self.listing = ffi.gc(lib.pxl_listing_new(), lib.pxl_listing_free)
+    def __init__(self) -> None:
+        self.lister: Any = None
         self.error = ffi.new("pxl_error *")
         self.handle = ffi.new_handle(self)
+        self.listing = ffi.gc(lib.pxl_listing_new(_CALLBACKS, self.handle, self.error), lib.pxl_listing_free)
+        if not self.listing:
+            raise MemoryError("out of memory")
+        self.out = ffi.new("pxl_slice *")
         self.reader: BlockReader | None = None
         self.failure: BaseException | None = None
         self.query: Query | None = None
         self.txn: Any = None
-        self.held: list[bytes] = []  # first blocks of the lists
+        self.held: Any = None  # first blocks of the lists
         self.answer: bytes = b""  # what a callback answered last
 
     def blocks(self) -> BlockReader:
@@ -141,6 +172,9 @@ _CALLBACKS: Final = ffi.new(
 )
 
 
+_pool: Final[list[_Kernel]] = []  # kernels that no answer is using; shared, so that they stay in the cache
+
+
 class Lister:
     """The lists and the namespace of one view; answers queries.
 
@@ -162,12 +196,10 @@ class Lister:
         self.identifiers = tuple(
             dict.fromkeys((self.userid, *(octets_of(f"group:{group}") for group in groups), octets_of(ANYONE)))
         )
-        self._lookups = [(_POSTINGS + 2 * n, identifier + LOOKUP) for n, identifier in enumerate(self.identifiers)]
-        self._quiets = [(_POSTINGS + 2 * n + 1, identifier + QUIET) for n, identifier in enumerate(self.identifiers)]
         self._admin = namespace.is_admin
         self._keep: list[Any] = []
-        self._view = _c_view(namespace, self._keep)
-        self._pool: list[_Kernel] = []
+        self.view = _c_view(namespace, self._keep)
+        self._plans: dict[int, _Plan] = {}
 
     def tables(self) -> dict[int, tuple[Any, bytes]]:
         """Table and owner prefix of each list, by number."""
@@ -177,21 +209,44 @@ class Lister:
             _DIRECTORY: (tables["directory"], WHOLE_TABLE),
             _SUBSCRIPTIONS: (tables["subscriptions"], self.userid + LOOKUP),
         }
-        lists.update((number, (tables["postings"], owner)) for number, owner in self._lookups + self._quiets)
+        for number, identifier in enumerate(self.identifiers):
+            lists[_POSTINGS + 2 * number] = tables["postings"], identifier + LOOKUP
+            lists[_POSTINGS + 2 * number + 1] = tables["postings"], identifier + QUIET
         return lists
 
     def answer(self, query: Query) -> bytes:
         """The whole answer as untagged lines.  Raises StoreError, and what a callback raises."""
         if query.verbatim is not None:
             return query.verbatim
-        kernel = self._start(query, lib.PXL_OUTPUT_IMAP)
+        kernel = _pool.pop() if _pool else _Kernel()
+        kernel.lister = self
+        plan = self._plans.get(query.reads) or self._plan(query.reads)
+        kernel.query = query
+        kernel.txn = txn = self.store.begin_read()
         try:
-            self._run(kernel, _WHOLE)
-            return self._output(kernel)
+            get, tables, out = txn.get, self.store.tables, kernel.out
+            blocks = [get(owner, b"", tables[table]) for table, owner in plan.lists]
+            code = lib.pxl_listing_answer(
+                kernel.listing,
+                self.view,
+                query.pointer,
+                _OUTPUT_IMAP,
+                plan.ids,
+                plan.count,
+                b"".join(blocks),
+                plan.pack(*map(len, blocks)),
+                out,
+            )
+            if code < 0:
+                self._raise(kernel)
+            return ffi.buffer(out.data, out.len)[:] if out.len else b""
         finally:
-            self._stop(kernel)
+            txn.abort()
+            kernel.reader = kernel.txn = None
+            kernel.lister = None
+            _pool.append(kernel)
 
-    def stream(self, query: Query, output: int = lib.PXL_OUTPUT_IMAP) -> Iterator[bytes]:
+    def stream(self, query: Query) -> Iterator[bytes]:
         """The answer in pieces of about 64 KiB.
 
         Each piece is read from a snapshot of its own, so that a slow client never holds old pages; what
@@ -200,84 +255,75 @@ class Lister:
         if query.verbatim is not None:
             yield query.verbatim
             return
-        kernel = self._start(query, output)
-        try:
-            while self._run(kernel, _CHUNK_BYTES):
-                yield self._output(kernel)
-                self._renew(kernel)
-            yield self._output(kernel)
-        finally:
-            self._stop(kernel)
+        for kernel in self._pieces(query, _OUTPUT_IMAP):
+            yield _octets(lib.pxl_listing_output(kernel.listing))
 
     def items(self, query: Query) -> Iterator[Item]:
         """The answer as objects, in the same order."""
-        for piece in self.stream(query, _OUTPUT_ITEMS):
-            at, end = 0, len(piece)
-            while at < end:
-                name_len, use_len, bits, mask = _ITEM.unpack_from(piece, at)
-                at += 12
-                name = piece[at : at + name_len]
-                at += name_len
-                use = piece[at : at + use_len]
-                at += use_len
-                yield Item(name.decode("utf-8", "surrogateescape"), _rights(mask), _attributes(bits, use))
+        for kernel in self._pieces(query, _OUTPUT_ITEMS):
+            octets = _octets(lib.pxl_listing_output(kernel.listing))
+            numbers = memoryview(_octets(lib.pxl_listing_numbers(kernel.listing))).cast("I")
+            names, uses = _split(octets, numbers)
+            attributes = map(_attributes_of, zip(numbers[0::4], uses, strict=True))
+            yield from map(_new_item, zip(names, map(_rights_of, numbers[1::4]), attributes, strict=True))
 
-    def _start(self, query: Query, output: int) -> _Kernel:
-        kernel = self._pool.pop() if self._pool else _Kernel(self)
+    def _pieces(self, query: Query, output: int) -> Iterator[_Kernel]:
+        """Let a kernel write one piece after the other; it is ready to be read each time it is yielded."""
+        kernel = _pool.pop() if _pool else _Kernel()
+        kernel.lister = self
         kernel.query = query
-        kernel.txn = txn = self.store.begin_read()
+        kernel.txn = self.store.begin_read()
         try:
-            lib.pxl_listing_start(kernel.listing, self._view, query.pointer, output)
-            kernel.held = self._add_lists(kernel.listing, query, txn, query.rights or output == _OUTPUT_ITEMS)
-        except BaseException:
-            self._stop(kernel)
-            raise
-        return kernel
+            code = self._start(kernel, query, output)
+            while code == lib.PXL_OK or code == lib.PXL_MORE:
+                if (code := lib.pxl_listing_run(kernel.listing, _CHUNK_BYTES)) >= 0:
+                    yield kernel
+                if code == lib.PXL_MORE:
+                    self._renew(kernel)
+            if code < 0:
+                self._raise(kernel)
+        finally:
+            self._end_snapshot(kernel)
+            kernel.held = None
+            kernel.lister = None
+            _pool.append(kernel)
 
-    def _add_lists(self, listing: Any, query: Query, txn: Any, rights: bool) -> list[bytes]:
-        """Hand the kernel the first block of every list it may read; the octets, which must be held."""
+    def _start(self, kernel: _Kernel, query: Query, output: int) -> int:
+        reads = query.reads | READS_RIGHTS if output == _OUTPUT_ITEMS else query.reads
+        plan = self._plans.get(reads) or self._plan(reads)
         tables = self.store.tables
-        held: list[bytes] = []
-        if (query.lookups and not self._admin) or rights:
-            self._add_postings(listing, txn, lib.PXL_ROLE_LOOKUP, self._lookups, held)
-        if rights:
-            self._add_postings(listing, txn, lib.PXL_ROLE_QUIET, self._quiets, held)
-        block = txn.get(self.userid + LOOKUP, db=tables["specialuse"])
-        if block is not None:
-            held.append(block)
-            lib.pxl_listing_add(listing, lib.PXL_ROLE_SPECIAL_USE, _SPECIAL_USE, block, len(block))
-        if query.subscriptions:
-            block = txn.get(self.userid + LOOKUP, db=tables["subscriptions"])
-            if block is not None:
-                held.append(block)
-                lib.pxl_listing_add(listing, lib.PXL_ROLE_SUBSCRIPTIONS, _SUBSCRIPTIONS, block, len(block))
-        if query.directory or self._admin:
-            lib.pxl_listing_add(listing, lib.PXL_ROLE_DIRECTORY, _DIRECTORY, ffi.NULL, 0)
-        return held
+        blocks = [kernel.txn.get(owner, b"", tables[table]) for table, owner in plan.lists]
+        data = kernel.held = ffi.from_buffer(b"".join(blocks))
+        sizes = plan.pack(*map(len, blocks))
+        code: int = lib.pxl_listing_start(
+            kernel.listing, self.view, query.pointer, output, plan.ids, plan.count, data, sizes
+        )
+        return code
 
-    def _add_postings(
-        self, listing: Any, txn: Any, role: int, lists: list[tuple[int, bytes]], held: list[bytes]
-    ) -> None:
-        postings = self.store.tables["postings"]
-        for number, owner in lists:
-            block = txn.get(owner, db=postings)
-            if block is not None:
-                held.append(block)
-                lib.pxl_listing_add(listing, role, number, block, len(block))
+    def _plan(self, reads: int) -> _Plan:
+        """The lists of this view that a query with these READS_… bits needs."""
+        lists: list[tuple[int, int, str, bytes]] = []
+        if (reads & READS_LOOKUPS and not self._admin) or reads & READS_RIGHTS:
+            for number, identifier in enumerate(self.identifiers):
+                lists.append((lib.PXL_ROLE_LOOKUP, _POSTINGS + 2 * number, "postings", identifier + LOOKUP))
+        if reads & READS_RIGHTS:
+            for number, identifier in enumerate(self.identifiers):
+                lists.append((lib.PXL_ROLE_QUIET, _POSTINGS + 2 * number + 1, "postings", identifier + QUIET))
+        lists.append((lib.PXL_ROLE_SPECIAL_USE, _SPECIAL_USE, "specialuse", self.userid + LOOKUP))
+        if reads & READS_SUBSCRIPTIONS:
+            lists.append((lib.PXL_ROLE_SUBSCRIPTIONS, _SUBSCRIPTIONS, "subscriptions", self.userid + LOOKUP))
+        if reads & READS_DIRECTORY or self._admin:
+            lists.append((lib.PXL_ROLE_DIRECTORY, _DIRECTORY, "directory", _NEVER))
+        plan = self._plans[reads] = _Plan(lists)
+        return plan
 
-    def _run(self, kernel: _Kernel, limit: int) -> bool:
-        """Write rows until about `limit` octets stand there; whether more are to come."""
-        code = lib.pxl_listing_run(kernel.listing, limit, _CALLBACKS, kernel.handle, kernel.error)
-        if code < 0:
-            if kernel.failure is not None:
-                failure, kernel.failure = kernel.failure, None
-                raise failure
-            raise_core_error(kernel.error, str(self.store.path))
-        return bool(code == lib.PXL_MORE)
-
-    def _output(self, kernel: _Kernel) -> bytes:
-        output = lib.pxl_listing_output(kernel.listing)
-        return ffi.buffer(output.data, output.len)[:] if output.len else b""
+    def _raise(self, kernel: _Kernel) -> NoReturn:
+        """Raise what stopped a kernel: a callback's own error, or the kernel's."""
+        if kernel.failure is not None:
+            failure, kernel.failure = kernel.failure, None
+            raise failure
+        raise_core_error(kernel.error, str(self.store.path))
+        raise AssertionError("a kernel failed without an error")
 
     def _renew(self, kernel: _Kernel) -> None:
         """Give up the snapshot between two pieces of a stream."""
@@ -291,10 +337,24 @@ class Lister:
             kernel.txn.abort()
             kernel.txn = None
 
-    def _stop(self, kernel: _Kernel) -> None:
-        self._end_snapshot(kernel)
-        kernel.query, kernel.held = None, []
-        self._pool.append(kernel)
+
+def _split(octets: bytes, numbers: memoryview) -> tuple[list[str], list[str]]:
+    """Names and special uses of the rows that a kernel wrote as items."""
+    text = octets.decode("utf-8", "surrogateescape").split("\0")
+    if 2 * len(text) == len(numbers) + 2:
+        return text[0:-1:2], text[1::2]
+    # Some name holds the octet that ends names: go by their lengths.
+    names, uses, at = [], [], 0
+    for name_len, use_len in zip(numbers[2::4], numbers[3::4], strict=True):
+        names.append(text_of(octets[at : at + name_len]))
+        at += name_len + 1
+        uses.append(text_of(octets[at : at + use_len]))
+        at += use_len + 1
+    return names, uses
+
+
+def _octets(piece: Any) -> bytes:
+    return ffi.buffer(piece.data, piece.len)[:] if piece.len else b""
 
 
 def _c_view(namespace: Namespace, keep: list[Any]) -> Any:

@@ -13,7 +13,12 @@ from pyxlist._pxl import ffi, lib
 from pyxlist.config import Config
 from pyxlist.imap import ListCommand
 
-__all__ = ["Query", "compile_query"]
+__all__ = ["READS_DIRECTORY", "READS_LOOKUPS", "READS_RIGHTS", "READS_SUBSCRIPTIONS", "Query", "compile_query"]
+
+READS_LOOKUPS: Final = 1  # the postings that name candidates
+READS_RIGHTS: Final = 2  # all postings, to complete the rights of a row
+READS_SUBSCRIPTIONS: Final = 4
+READS_DIRECTORY: Final = 8
 
 _SELECTION: Final = {
     "subscribed": lib.PXL_SELECT_SUBSCRIBED,
@@ -40,16 +45,13 @@ class Query:
 
     `pointer`   the C query; lives as long as this object
     `verbatim`  the whole untagged answer of a query that reads nothing (`LIST "" ""`), else None
-    `subscriptions`, `directory`, `rights`, `lookups`   which lists of a view it reads
+    `reads`     which lists of a view it reads, as READS_… bits
     `status_items`, `metadata_items`, `metadata_options`   as the client sent them
     """
 
     pointer: Any
     verbatim: bytes | None
-    subscriptions: bool
-    directory: bool
-    rights: bool
-    lookups: bool
+    reads: int
     status_items: tuple[bytes, ...]
     metadata_items: tuple[bytes, ...]
     metadata_options: tuple[bytes, ...]
@@ -63,19 +65,26 @@ def compile_query(command: ListCommand, config: Config) -> Query:
     for pattern in _patterns(command, config):
         if lib.pxl_query_add(pointer, pattern, len(pattern)) < 0:
             raise MemoryError("out of memory")
-    subscribed = bool(options & lib.PXL_SELECT_SUBSCRIBED)
-    rights = bool(options & lib.PXL_RETURN_MYRIGHTS)
     return Query(
         pointer,
         _verbatim(command, form, config),
-        subscriptions=subscribed or bool(options & lib.PXL_RETURN_SUBSCRIBED),
-        directory=subscribed or bool(options & lib.PXL_SELECT_NONEXISTENT),
-        rights=rights,
-        lookups=rights or not subscribed,
+        reads=_reads(options),
         status_items=command.status_items,
         metadata_items=command.metadata_items,
         metadata_options=command.metadata_options,
     )
+
+
+def _reads(options: int) -> int:
+    subscribed = options & lib.PXL_SELECT_SUBSCRIBED
+    reads = 0 if subscribed else READS_LOOKUPS
+    if options & lib.PXL_RETURN_MYRIGHTS:
+        reads |= READS_RIGHTS
+    if subscribed or options & lib.PXL_RETURN_SUBSCRIBED:
+        reads |= READS_SUBSCRIPTIONS
+    if subscribed or options & lib.PXL_SELECT_NONEXISTENT:
+        reads |= READS_DIRECTORY
+    return reads
 
 
 def _plain_verb(verb: str) -> str:
