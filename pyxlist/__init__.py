@@ -5,6 +5,7 @@
     Index.view(userid, groups)    -> View: list, respond, rights, state
     Index.lookup, who, verify, check, stat
     Index.write()                 -> Hooks: Cyrus' mboxlist verbs, one transaction
+    Index.changes(view, since)    -> Changes: which names appeared, vanished, changed
 
 Names that are not listed in `__all__` may change without notice.
 """
@@ -12,6 +13,7 @@ Names that are not listed in `__all__` may change without notice.
 from __future__ import annotations
 
 from pyxlist.acl import Rights
+from pyxlist.changes import Changes
 from pyxlist.command import Answer, View
 from pyxlist.config import Config
 from pyxlist.entry import Entry, Mbtype
@@ -44,6 +46,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Answer",
     "BuildReport",
+    "Changes",
     "CommandError",
     "Config",
     "CorruptSourceError",

@@ -133,8 +133,12 @@ class View:
             return None
 
     def state(self) -> bytes:
-        """An opaque token: while it stays equal, no LIST or MYRIGHTS answer of this view has changed."""
-        return self._reader.state(self._lister.identifiers)
+        """An opaque token: while it stays equal, no LIST or MYRIGHTS answer of this view has changed.
+
+        It also changes when nothing of this view did, if rarely.  What `status` and `metadata` callbacks
+        say is not part of it.
+        """
+        return self._reader.state(self._lister.identifiers, self.namespace.is_admin)
 
     def _answer(self, command: NamespaceCommand | MyRightsCommand | GetAclCommand | ListRightsCommand) -> bytes:
         match command:

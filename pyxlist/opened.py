@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any
 
 from pyxlist.acl import Rights, canonical_userid
+from pyxlist.changes import Changes, changes_since
 from pyxlist.command import View, prepared_for
 from pyxlist.config import Config
 from pyxlist.entry import Entry
@@ -96,6 +97,12 @@ class Index:
         """
         with begin_write(self._store, timeout_s) as transaction:
             yield Hooks(transaction)
+
+    def changes(self, view: View, since: Changes | None = None) -> Changes:
+        """Which external names of a view appeared, vanished, or changed rights or attributes since an
+        earlier `Changes` of it.  Cost: one `view.state()` when nothing did, else one LIST.
+        """
+        return changes_since(view, since)
 
     def lookup(self, name: str) -> Entry | None:
         """The entry of an internal name; None if there is no record."""

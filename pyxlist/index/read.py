@@ -5,18 +5,28 @@ from __future__ import annotations
 import hashlib
 import struct
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, Final
 
 from pyxlist.acl import ANYONE, Rights
 from pyxlist.config import Config
 from pyxlist.entry import Entry
 from pyxlist.index.env import Store
 from pyxlist.index.groups import groups_of
-from pyxlist.index.layout import KEY_MAX, WHOLE_TABLE, unpack_meta
+from pyxlist.index.layout import (
+    DIRECTORY,
+    EVERYBODY,
+    KEY_MAX,
+    LOOKUP,
+    WHOLE_TABLE,
+    tree_generation,
+    unpack_meta,
+)
 from pyxlist.index.rows import block_at, find_row, iter_list
 from pyxlist.names import octets_of
 
 __all__ = ["BlockReader", "Reader"]
+
+_TREES_LIMIT: Final = 10_000  # users whose subscribed trees are remembered
 
 
 class Reader:
@@ -24,6 +34,7 @@ class Reader:
 
     def __init__(self, store: Store) -> None:
         self.store = store
+        self._trees: dict[bytes, tuple[bytes, frozenset[bytes]]] = {}
 
     def meta(self, name: str) -> Any:
         """A value of the meta table, None if it is not there."""
@@ -61,17 +72,41 @@ class Reader:
                     return key
         return None
 
-    def state(self, identifiers: Iterable[bytes]) -> bytes:
-        """An opaque token of what these identifiers see: equal token, equal answers."""
+    def state(self, identifiers: Iterable[bytes], everything: bool = False) -> bytes:
+        """An opaque token of what the first of these identifiers, a userid, sees by all of them: equal
+        token, equal answers.
+
+        `everything` is for admins, who see the whole directory.  Cost: one lookup an identifier, and one
+        for each tree with mailboxes that the user has subscribed to.
+        """
         digest = hashlib.blake2b(digest_size=16)
         tables = self.store.tables
+        names = list(dict.fromkeys(identifiers))
         with self.store.read() as txn:
             for name in (b"build", b"config"):
                 digest.update(txn.get(name, db=tables["meta"]) or b"")
-            for identifier in sorted(set(identifiers)):
-                digest.update(struct.pack("<H", len(identifier)) + identifier)
-                digest.update(txn.get(identifier, db=tables["generations"]) or b"")
+            stamps = {name: txn.get(name, db=tables["generations"]) or b"" for name in (EVERYBODY, *names)}
+            trees = {DIRECTORY} if everything else self._subscribed_trees(txn, names[0], stamps[names[0]])
+            stamps.update((tree, txn.get(tree, db=tables["generations"]) or b"") for tree in trees)
+        for name, stamp in sorted(stamps.items()):
+            digest.update(struct.pack("<HH", len(name), len(stamp)) + name + stamp)
         return digest.digest()
+
+    def _subscribed_trees(self, txn: Any, userid: bytes, stamp: bytes) -> frozenset[bytes]:
+        """The trees whose records decide how a user's subscriptions look; remembered while `stamp` stands."""
+        known = self._trees.get(userid)
+        if known is not None and known[0] == stamp:
+            return known[1]
+        local, at, domain = userid.rpartition(b"@")
+        inbox = (domain + b"\x1d" if at else b"") + b"user\x1f" + (local if at else domain)
+        found = set()
+        for row, _payload in iter_list(txn, self.store.tables["subscriptions"], userid + LOOKUP):
+            name = row.replace(b"\x01", b".")
+            found.add(tree_generation(inbox + name[5:] if name.startswith(b"INBOX") else name))
+        if len(self._trees) >= _TREES_LIMIT:
+            self._trees.clear()
+        self._trees[userid] = stamp, frozenset(found)
+        return self._trees[userid][1]
 
     def stat(self) -> dict[str, Any]:
         """Sizes and counts: entries and octets of each table, mailboxes, readers, the source's checkpoint."""

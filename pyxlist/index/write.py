@@ -8,6 +8,7 @@ sequence of changes ends where a fresh build of the result would.
 from __future__ import annotations
 
 import collections
+import os
 import struct
 from collections.abc import Iterable
 from typing import Any, Final
@@ -73,8 +74,11 @@ def apply_changes(txn: Any, tables: dict[str, Any], changes: Iterable[Change]) -
 
 
 def touch(txn: Any, tables: dict[str, Any], identifiers: Iterable[bytes]) -> None:
-    """Note that what these identifiers see changed with this transaction."""
-    stamp = _GENERATION.pack(txn.id())
+    """Note that what these identifiers see changed with this transaction.
+
+    A transaction that a power loss undid may be followed by another of its number, hence the random part.
+    """
+    stamp = _GENERATION.pack(txn.id()) + os.urandom(4)
     for identifier in sorted(identifiers):
         txn.put(identifier, stamp, db=tables["generations"])
 

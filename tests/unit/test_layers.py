@@ -23,7 +23,7 @@ STOREYS: Final[dict[int, tuple[str, ...]]] = {
     2: ("_pxl", "cyrusdb"),
     3: ("index",),
     4: ("query", "listing", "command"),
-    5: ("opened", "follow"),
+    5: ("opened", "changes", "follow"),
     6: ("cli", "__main__", "__init__"),
 }
 # Where alone a library may be imported: module or package names.
