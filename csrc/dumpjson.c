@@ -27,6 +27,7 @@
 #include "arena.h"
 #include "bytes.h"
 #include "pxl.h"
+#include "reader.h"
 #include "rows.h"
 
 #define MAX_DEPTH 64
@@ -335,7 +336,7 @@ static int read_mailbox(scanner *s, state *st, pxl_error *error)
 
 /* ---- the reader -------------------------------------------------------------------------------- */
 
-static int recognise(const uint8_t *image, uint64_t len)
+static bool recognise(const uint8_t *image, uint64_t len)
 {
     uint64_t at = 0;
 
@@ -350,7 +351,6 @@ static int open_json(pxl_reader *reader, pxl_error *error)
     reader->state = calloc(1, sizeof(state));
     reader->source.end = reader->len;
     reader->source.keys = PXL_KEYS_PLAIN;
-    reader->unordered = 1;
     return reader->state ? PXL_OK : no_memory(error);
 }
 
@@ -418,8 +418,9 @@ static int next_record(pxl_reader *reader, pxl_record *record, pxl_error *error)
     state *st = reader->state;
     int result = st->ended ? PXL_END : next_mailbox(reader, record, error);
 
-    if (result >= 0 || result == PXL_E_MEMORY || !(reader->options & PXL_SALVAGE)) return result;
-    reader->source.lost++;
+    if (result >= 0 || result == PXL_E_MEMORY) return result;
+    result = pxl_reader_lose(reader, result, "the dump is damaged from here on", reader->at, reader->len - reader->at);
+    if (result < 0) return result;
     reader->at = reader->len;
     st->ended = true;
     return PXL_END;
@@ -436,4 +437,4 @@ static void close_json(pxl_reader *reader)
     free(st);
 }
 
-const pxl_format pxl_dump_json_format = {PXL_DUMP_JSON, recognise, open_json, next_record, close_json};
+const pxl_format pxl_dump_json_format = {PXL_DUMP_JSON, recognise, open_json, next_record, close_json, NULL};

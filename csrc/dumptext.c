@@ -18,6 +18,7 @@
  */
 #include "bytes.h"
 #include "pxl.h"
+#include "reader.h"
 
 static bool is_digit(uint8_t octet)
 {
@@ -35,7 +36,7 @@ static const uint8_t *value_of(const uint8_t *line, const uint8_t *end)
 }
 
 /* A line like this with a second TAB; those before it may do without (an empty ACL is the same in flat). */
-static int recognise(const uint8_t *image, uint64_t len)
+static bool recognise(const uint8_t *image, uint64_t len)
 {
     const uint8_t *line = image, *end = image + len, *stop, *value;
 
@@ -55,7 +56,6 @@ static int open_text(pxl_reader *reader, pxl_error *error)
     (void)error;
     reader->source.end = reader->len;
     reader->source.keys = PXL_KEYS_PLAIN;
-    reader->unordered = 1;
     return PXL_OK;
 }
 
@@ -76,17 +76,19 @@ static int read_line(const pxl_reader *reader, pxl_record *record, uint64_t *nex
 
 static int next_record(pxl_reader *reader, pxl_record *record, pxl_error *error)
 {
+    pxl_error local;
     uint64_t next;
     int result;
 
+    if (!error) error = &local;
     while (reader->at < reader->len) {
+        uint64_t at = reader->at;
         result = read_line(reader, record, &next, error);
-        if (result < 0 && !(reader->options & PXL_SALVAGE)) return result;
         reader->at = next;
         if (result == PXL_OK) return PXL_OK;
-        reader->source.lost++;
+        if ((result = pxl_reader_lose(reader, result, error->message, at, next - at)) < 0) return result;
     }
     return PXL_END;
 }
 
-const pxl_format pxl_dump_text_format = {PXL_DUMP_TEXT, recognise, open_text, next_record, NULL};
+const pxl_format pxl_dump_text_format = {PXL_DUMP_TEXT, recognise, open_text, next_record, NULL, NULL};

@@ -20,21 +20,24 @@
 
 #include "bytes.h"
 #include "pxl.h"
+#include "reader.h"
 
 #define ESCAPE 0xff
 
 typedef struct {
-    pxl_slice key, value;
     uint64_t offset;
+    uint32_t keylen, value_at, vallen;   /* value_at: octets from the key's start, after decoding */
 } line;
 
 typedef struct {
     line *lines;
-    size_t count, next;
+    size_t count, cap;
+    uint64_t searched;       /* no end of the line at reader->at lies before this offset */
+    bool sorted;
 } state;
 
 /* No magic, so: the first line must have a TAB and no octet that a text dump begins with. */
-static int recognise(const uint8_t *image, uint64_t len)
+static bool recognise(const uint8_t *image, uint64_t len)
 {
     const uint8_t *end, *tab;
 
@@ -64,68 +67,139 @@ static bool decode(uint8_t *text, size_t *len)
     return true;
 }
 
-/* One line at `at`; PXL_OK with its end in `*next`. */
-static int read_line(pxl_reader *reader, uint64_t at, line *l, uint64_t *next, pxl_error *error)
+static pxl_slice key_of(const pxl_reader *reader, const line *l)
 {
-    uint8_t *start = reader->image + at;
-    uint8_t *end = memchr(start, '\n', reader->source.end - at);
-    uint8_t *tab = end ? memchr(start, '\t', (size_t)(end - start)) : NULL;
-    size_t key_len, value_len;
+    return (pxl_slice){reader->image + l->offset, l->keylen};
+}
 
-    if (!end) return pxl_fail(error, PXL_E_SHORT, "last line of a flat database has no end", at, 0, 0);
-    *next = (uint64_t)(end + 1 - reader->image);
+/* The line [at, end), where an LF stands at `end`. */
+static int read_line(pxl_reader *reader, uint64_t at, uint64_t end, line *l, pxl_error *error)
+{
+    uint8_t *start = reader->image + at, *tab = memchr(start, '\t', end - at);
+    size_t keylen, vallen;
+
     if (!tab) return pxl_fail(error, PXL_E_CORRUPT, "line of a flat database without TAB", at, 0, 0);
-    key_len = (size_t)(tab - start);
-    value_len = (size_t)(end - tab - 1);
-    if (!decode(start, &key_len) || !decode(tab + 1, &value_len))
+    if (end - at > UINT32_MAX) return pxl_fail(error, PXL_E_CORRUPT, "line of a flat database", at, UINT32_MAX, end - at);
+    if (memchr(start, 0, end - at)) return pxl_fail(error, PXL_E_CORRUPT, "NUL in a line of a flat database", at, 0, 0);
+    keylen = (size_t)(tab - start);
+    vallen = (size_t)(end - at) - keylen - 1;
+    *l = (line){.offset = at, .value_at = (uint32_t)keylen + 1};
+    if (!decode(start, &keylen) || !decode(tab + 1, &vallen))
         return pxl_fail(error, PXL_E_CORRUPT, "unfinished escape in a flat database", at, 0, 0);
-    *l = (line){{start, key_len}, {tab + 1, value_len}, at};
+    l->keylen = (uint32_t)keylen;
+    l->vallen = (uint32_t)vallen;
     return PXL_OK;
 }
 
-static int compare_lines(const void *a, const void *b)
+static int add_line(pxl_reader *reader, const line *l, pxl_error *error)
 {
-    const line *x = a, *y = b;
+    state *s = reader->state;
 
-    return pxl_compare(x->key.data, x->key.len, y->key.data, y->key.len);
+    if (s->count == s->cap) {
+        size_t cap = s->cap ? s->cap + s->cap / 2 : 1024;
+        line *grown = realloc(s->lines, cap * sizeof *grown);
+        if (!grown) return pxl_fail(error, PXL_E_MEMORY, "out of memory", l->offset, 0, 0);
+        s->lines = grown;
+        s->cap = cap;
+    }
+    if (s->count && s->sorted) {
+        pxl_slice last = key_of(reader, &s->lines[s->count - 1]), key = key_of(reader, l);
+        s->sorted = pxl_compare(last.data, last.len, key.data, key.len) < 0;
+    }
+    s->lines[s->count++] = *l;
+    return PXL_OK;
 }
 
-static size_t count_lines(const uint8_t *image, uint64_t len)
-{
-    size_t count = 0;
-    const uint8_t *p = image, *end = image + len;
+typedef struct {
+    pxl_slice key;
+    line line;
+} sortable;
 
-    while (p < end && (p = memchr(p, '\n', (size_t)(end - p)))) {
-        count++;
-        p++;
+static int compare_lines(const void *a, const void *b)
+{
+    const sortable *x = a, *y = b;
+    int order = pxl_compare(x->key.data, x->key.len, y->key.data, y->key.len);
+
+    return order ? order : (x->line.offset > y->line.offset) - (x->line.offset < y->line.offset);
+}
+
+/* Bring the lines into octet order; of two with one key the later stays, with PXL_SALVAGE. */
+static int sort_lines(pxl_reader *reader, pxl_error *error)
+{
+    state *s = reader->state;
+    sortable *order = s->sorted ? NULL : malloc((s->count + 1) * sizeof *order);
+    size_t kept = 0;
+    int result = PXL_OK;
+
+    if (s->sorted) return PXL_OK;
+    if (!order) return pxl_fail(error, PXL_E_MEMORY, "out of memory", 0, 0, 0);
+    for (size_t i = 0; i < s->count; i++) order[i] = (sortable){key_of(reader, &s->lines[i]), s->lines[i]};
+    qsort(order, s->count, sizeof *order, compare_lines);
+    for (size_t i = 0; i < s->count && result == PXL_OK; i++) {
+        const sortable *last = i ? &order[i - 1] : NULL;
+        if (last && pxl_same(last->key.data, last->key.len, order[i].key.data, order[i].key.len)) {
+            kept--;
+            pxl_fail(error, PXL_E_CORRUPT, "a key that stands in two lines", order[i].line.offset, 0, 0);
+            result = pxl_reader_lose(reader, PXL_E_CORRUPT, "a key that stands in two lines", last->line.offset, 0);
+        }
+        s->lines[kept++] = order[i].line;
     }
-    return count + 1;
+    s->count = kept;
+    free(order);
+    return result;
 }
 
 static int open_flat(pxl_reader *reader, pxl_error *error)
 {
     state *s = calloc(1, sizeof *s);
-    uint64_t at = 0, next = 0;
-    int result;
 
     if (!s) return pxl_fail(error, PXL_E_MEMORY, "out of memory", 0, 0, 0);
+    s->sorted = true;
     reader->state = s;
     reader->source.end = reader->len;
-    s->lines = malloc(count_lines(reader->image, reader->len) * sizeof *s->lines);
-    if (!s->lines) return pxl_fail(error, PXL_E_MEMORY, "out of memory", 0, 0, 0);
-    for (; at < reader->source.end; at = next) {
-        result = read_line(reader, at, &s->lines[s->count], &next, error);
-        if (result == PXL_OK) {
-            s->count++;
-            continue;
-        }
-        if (!(reader->options & PXL_SALVAGE)) return result;
-        reader->source.lost++;
-        if (result == PXL_E_SHORT) break;
-    }
-    qsort(s->lines, s->count, sizeof *s->lines, compare_lines);
-    reader->source.records = s->count;
     return PXL_OK;
+}
+
+/* The LF that ends the line at reader->at, looked for where nobody has looked yet; `have` if there is none. */
+static uint64_t find_end(const pxl_reader *reader, uint64_t have)
+{
+    const state *s = reader->state;
+    uint64_t from = s->searched > reader->at ? s->searched : reader->at;
+    const uint8_t *found = from < have ? memchr(reader->image + from, '\n', have - from) : NULL;
+
+    return found ? (uint64_t)(found - reader->image) : have;
+}
+
+static int load(pxl_reader *reader, uint64_t have, pxl_error *error)
+{
+    state *s = reader->state;
+    pxl_error local;
+    int result;
+
+    if (!error) error = &local;
+    while (reader->at < reader->len) {
+        uint64_t at = reader->at, end = find_end(reader, have);
+        line l;
+        if (end == have && have < reader->len) {
+            if (have - at > PXL_SNIFFED && memchr(reader->image + at, 0, PXL_SNIFFED))
+                return pxl_fail(error, PXL_E_CORRUPT, "NUL in a line of a flat database", at, 0, 0);
+            s->searched = have;
+            return PXL_MORE;
+        }
+        if (end == have)
+            result = pxl_fail(error, PXL_E_SHORT, "last line of a flat database has no end", at, 0, 0);
+        else
+            result = read_line(reader, at, end, &l, error);
+        reader->at = end == have ? end : end + 1;
+        if (result == PXL_OK)
+            result = add_line(reader, &l, error);
+        else
+            result = pxl_reader_lose(reader, result, error->message, at, reader->at - at);
+        if (result < 0) return result;
+    }
+    result = sort_lines(reader, error);
+    reader->source.records = s->count;
+    return result;
 }
 
 static int next_record(pxl_reader *reader, pxl_record *record, pxl_error *error)
@@ -134,13 +208,9 @@ static int next_record(pxl_reader *reader, pxl_record *record, pxl_error *error)
     const line *l;
 
     (void)error;
-    if (s->next == s->count) {
-        reader->at = reader->source.end;
-        return PXL_END;
-    }
-    l = &s->lines[s->next++];
-    *record = (pxl_record){l->key, l->value, l->offset};
-    reader->at = reader->source.end / s->count * s->next;
+    if (reader->next == s->count) return PXL_END;
+    l = &s->lines[reader->next++];
+    *record = (pxl_record){key_of(reader, l), {reader->image + l->offset + l->value_at, l->vallen}, l->offset};
     return PXL_OK;
 }
 
@@ -152,4 +222,4 @@ static void close_flat(pxl_reader *reader)
     free(s);
 }
 
-const pxl_format pxl_flat_format = {PXL_FLAT, recognise, open_flat, next_record, close_flat};
+const pxl_format pxl_flat_format = {PXL_FLAT, recognise, open_flat, next_record, close_flat, load};

@@ -22,6 +22,7 @@
 #include "bytes.h"
 #include "entry.h"
 #include "generation.h"
+#include "reader.h"
 
 #define RECORD_SEPARATOR 0x1e
 #define CARET '^'

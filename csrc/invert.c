@@ -22,6 +22,7 @@
 #include "entry.h"
 #include "generation.h"
 #include "pxl.h"
+#include "reader.h"
 #include "rows.h"
 
 typedef struct {
@@ -289,6 +290,23 @@ static int add_entry(pxl_inversion *inversion, pxl_slice name, const pxl_mbentry
     return PXL_OK;
 }
 
+/* The next mailbox and its entry, its directory row in inversion->row; with PXL_SALVAGE those that cannot
+ * be understood are losses.  PXL_MORE as pxl_generation_next. */
+static int next_entry(pxl_inversion *inversion, pxl_reader *reader, uint64_t limit, pxl_record *record,
+                      pxl_mbentry *entry, pxl_error *error)
+{
+    int result;
+
+    do {
+        result = pxl_generation_next(&inversion->generation, reader, limit, record, &inversion->counts, error);
+        if (result != PXL_OK) return result;
+        result = understand(inversion, record->key, record->value, record->offset, entry, error);
+        if (result != PXL_E_CORRUPT) return result;
+        result = pxl_reader_lose(reader, result, "a mailbox that cannot be understood", record->offset, 0);
+    } while (result == PXL_OK);
+    return result;
+}
+
 int pxl_inversion_feed(pxl_inversion *inversion, pxl_reader *reader, uint64_t limit, pxl_error *error)
 {
     pxl_record record;
@@ -296,11 +314,9 @@ int pxl_inversion_feed(pxl_inversion *inversion, pxl_reader *reader, uint64_t li
     int result;
 
     while (limit--) {
-        result = pxl_generation_next(&inversion->generation, reader, limit, &record, &inversion->counts, error);
-        if (result != PXL_OK) return result;
-        result = understand(inversion, record.key, record.value, record.offset, &entry, error);
+        result = next_entry(inversion, reader, limit, &record, &entry, error);
         if (result == PXL_OK) result = add_entry(inversion, record.key, &entry, error);
-        if (result < 0) return result;
+        if (result != PXL_OK) return result;
     }
     return PXL_MORE;
 }
@@ -491,23 +507,11 @@ pxl_slice pxl_inversion_changes(pxl_inversion *inversion)
     return changes;
 }
 
-/* Make inversion->record the next mailbox (PXL_OK), its directory row in inversion->row. */
-static int take_entry(pxl_inversion *inversion, pxl_reader *reader, pxl_error *error)
-{
-    pxl_mbentry entry;
-    int result;
-
-    result = pxl_generation_next(&inversion->generation, reader, UINT64_MAX, &inversion->record, &inversion->counts,
-                                 error);
-    if (result != PXL_OK) return result;
-    inversion->counts.entries++;
-    return understand(inversion, inversion->record.key, inversion->record.value, inversion->record.offset, &entry, error);
-}
-
 int pxl_inversion_compare(pxl_inversion *inversion, pxl_reader *reader, pxl_slice block, pxl_slice upper,
                           pxl_error *error)
 {
     pxl_row row;
+    pxl_mbentry entry;
     int have_row, have_new = PXL_OK, result = PXL_OK;
     const pxl_slice *key = &inversion->record.key;
 
@@ -515,8 +519,9 @@ int pxl_inversion_compare(pxl_inversion *inversion, pxl_reader *reader, pxl_slic
     have_row = pxl_row_next(&row);
     for (;;) {
         if (!inversion->pending && have_new == PXL_OK) {
-            have_new = take_entry(inversion, reader, error);
+            have_new = next_entry(inversion, reader, UINT64_MAX, &inversion->record, &entry, error);
             inversion->pending = have_new == PXL_OK;
+            inversion->counts.entries += inversion->pending;
         }
         if (have_new < 0) return have_new;
         if (have_row < 0) return pxl_fail(error, PXL_E_BLOCK, "damaged directory block", 0, 0, 0);

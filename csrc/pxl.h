@@ -63,7 +63,8 @@ enum {                       /* what the keys of a mailboxes.db are: generation.
 };
 
 enum {
-    PXL_SALVAGE = 1          /* step over what is damaged and count it, instead of refusing */
+    PXL_SALVAGE = 1,         /* step over what is damaged and count it, instead of refusing */
+    PXL_SNIFFED = 1 << 20    /* octets from which a format is recognised */
 };
 
 typedef struct {
@@ -78,21 +79,36 @@ typedef struct {
     uint64_t records;        /* live records the header promises, 0 where it does not say */
     uint64_t end;            /* committed bytes: nothing at or after this offset is believed */
     uint64_t lost;           /* damaged places stepped over so far (PXL_SALVAGE only), and holes in a dump */
+    uint64_t lost_bytes;     /* octets in those places */
     int keys;                /* PXL_KEYS_... */
 } pxl_source;
 
+typedef struct {             /* a damaged place that was stepped over */
+    uint64_t offset, len;    /* len 0: the record at offset was read and is wrong in itself */
+    const char *message;     /* constant text */
+} pxl_loss;
+
+enum { PXL_LOSSES_KEPT = 1000 };
+
 typedef struct pxl_reader pxl_reader;
 
-/* Recognise `image` by its content and prepare to read it.  The image stays the caller's, must
- * outlive the reader, and may be rewritten in place by it (flat unescapes there). */
+/* Recognise `image` by its content and read its header.  The image stays the caller's, must outlive
+ * the reader, and may be rewritten in place by it (flat unescapes there).  Of its `len` octets only
+ * the first PXL_SNIFFED (or all, if fewer) need to be there yet, the others may be zeros. */
 int pxl_reader_open(pxl_reader **reader, uint8_t *image, uint64_t len, int options, pxl_error *error);
+/* Check what has arrived: the first `have` octets of the image, which will not change any more.
+ * PXL_MORE while the reader needs more of them; PXL_OK once every record is checked and in order (a
+ * dump is read as its records are asked for).  Cost: each octet once, whatever the sizes of the steps. */
+int pxl_reader_load(pxl_reader *reader, uint64_t have, pxl_error *error);
 /* The next live record, keys strictly ascending in octet order (a dump: in its own order); PXL_END after
- * the last. */
+ * the last.  Loads the whole image first if pxl_reader_load has not been called to its end. */
 int pxl_reader_next(pxl_reader *reader, pxl_record *record, pxl_error *error);
-/* What the header says; `lost` is current. */
+/* What the header says; `end` is final once loaded, `lost` is current. */
 const pxl_source *pxl_reader_source(const pxl_reader *reader);
-/* How far the reader is, as an offset into the image, for progress. */
+/* How far the reader is, in octets of `end`, for progress. */
 uint64_t pxl_reader_at(const pxl_reader *reader);
+/* The damaged places stepped over so far, at most PXL_LOSSES_KEPT of them; how many are at `*losses`. */
+size_t pxl_reader_losses(const pxl_reader *reader, const pxl_loss **losses);
 void pxl_reader_close(pxl_reader *reader);
 /* Read everything and throw it away; the number of records, for measuring a parse alone. */
 int pxl_reader_drain(pxl_reader *reader, uint64_t *records, pxl_error *error);
@@ -375,30 +391,6 @@ void pxl_listing_rewind(pxl_listing *listing);
 /* cffi: end */
 
 /* ---- inside the core only --------------------------------------------------------------------- */
-
-/* One cyrusdb format.  `open` may allocate `state`; `next` keeps keys strictly ascending. */
-typedef struct {
-    int format;
-    int (*recognise)(const uint8_t *image, uint64_t len);
-    int (*open)(pxl_reader *reader, pxl_error *error);
-    int (*next)(pxl_reader *reader, pxl_record *record, pxl_error *error);
-    void (*close)(pxl_reader *reader);
-} pxl_format;
-
-struct pxl_reader {
-    const pxl_format *format;
-    uint8_t *image;          /* the caller's */
-    uint64_t len;
-    int options;
-    pxl_source source;
-    uint64_t at;             /* offset of the next record; its meaning is the format's own */
-    int unordered;           /* a dump: keys come in its own order */
-    pxl_slice last;          /* key of the record before, to prove ascending order */
-    void *state;             /* what a format keeps beside; freed by its close */
-};
-
-extern const pxl_format pxl_twoskip_format, pxl_skiplist_format, pxl_flat_format, pxl_twom_format,
-    pxl_dump_json_format, pxl_dump_text_format;
 
 /* Fill `error` (which may be NULL) and return `code`. */
 int pxl_fail(pxl_error *error, int code, const char *message, uint64_t offset, uint64_t expected, uint64_t got);

@@ -8,9 +8,12 @@
 
 #include "bytes.h"
 #include "pxl.h"
+#include "reader.h"
 
 static const pxl_format *const FORMATS[] = {
     &pxl_twoskip_format,
+    &pxl_skiplist_format,
+    &pxl_twom_format,
     &pxl_dump_json_format,
     &pxl_dump_text_format,
     &pxl_flat_format,
@@ -30,7 +33,7 @@ int pxl_reader_open(pxl_reader **out, uint8_t *image, uint64_t len, int options,
 
     *out = NULL;
     for (size_t i = 0; i < sizeof FORMATS / sizeof *FORMATS && !format; i++)
-        if (FORMATS[i]->recognise(image, len)) format = FORMATS[i];
+        if (FORMATS[i]->recognise(image, len < PXL_SNIFFED ? len : PXL_SNIFFED)) format = FORMATS[i];
     if (!format) return pxl_fail(error, PXL_E_FORMAT, "no known mailboxes.db format", 0, 0, 0);
 
     reader = calloc(1, sizeof *reader);
@@ -49,16 +52,53 @@ int pxl_reader_open(pxl_reader **out, uint8_t *image, uint64_t len, int options,
     return PXL_OK;
 }
 
+int pxl_reader_load(pxl_reader *reader, uint64_t have, pxl_error *error)
+{
+    int result;
+
+    if (reader->loaded) return PXL_OK;
+    if (have > reader->len) return pxl_fail(error, PXL_E_ARGUMENT, "more octets than the image has", 0, reader->len, have);
+    if (reader->format->load)
+        result = reader->format->load(reader, have, error);
+    else
+        result = have < reader->len ? PXL_MORE : PXL_OK;
+    reader->loaded = result == PXL_OK;
+    return result;
+}
+
 int pxl_reader_next(pxl_reader *reader, pxl_record *record, pxl_error *error)
 {
-    int result = reader->format->next(reader, record, error);
+    int result = reader->loaded ? PXL_OK : pxl_reader_load(reader, reader->len, error);
 
     if (result != PXL_OK) return result;
-    if (reader->last.data && !reader->unordered
-        && pxl_compare(reader->last.data, reader->last.len, record->key.data, record->key.len) >= 0)
-        return pxl_fail(error, PXL_E_CORRUPT, "keys out of order (or links in a loop)", record->offset, 0, 0);
-    reader->last = record->key;
+    return reader->format->next(reader, record, error);
+}
+
+bool pxl_reader_salvages(const pxl_reader *reader)
+{
+    return reader->options & PXL_SALVAGE;
+}
+
+int pxl_reader_lose(pxl_reader *reader, int code, const char *message, uint64_t offset, uint64_t len)
+{
+    pxl_loss *last = reader->losses_len ? &reader->losses[reader->losses_len - 1] : NULL;
+
+    if (!pxl_reader_salvages(reader)) return code;
+    reader->source.lost_bytes += len;
+    if (last && last->len && last->offset + last->len == offset) {
+        last->len += len;
+        return PXL_OK;
+    }
+    reader->source.lost++;
+    if (!reader->losses && !(reader->losses = calloc(PXL_LOSSES_KEPT, sizeof *reader->losses))) return PXL_E_MEMORY;
+    if (reader->losses_len < PXL_LOSSES_KEPT) reader->losses[reader->losses_len++] = (pxl_loss){offset, len, message};
     return PXL_OK;
+}
+
+size_t pxl_reader_losses(const pxl_reader *reader, const pxl_loss **losses)
+{
+    *losses = reader->losses;
+    return reader->losses_len;
 }
 
 const pxl_source *pxl_reader_source(const pxl_reader *reader)
@@ -68,13 +108,18 @@ const pxl_source *pxl_reader_source(const pxl_reader *reader)
 
 uint64_t pxl_reader_at(const pxl_reader *reader)
 {
-    return reader->at < reader->source.end ? reader->at : reader->source.end;
+    uint64_t count = reader->source.records;
+
+    if (!reader->loaded || !count) return reader->at;
+    return (uint64_t)((double)reader->source.end * (double)reader->next / (double)count);
 }
 
 void pxl_reader_close(pxl_reader *reader)
 {
     if (!reader) return;
     if (reader->format->close) reader->format->close(reader);
+    pxl_log_free(&reader->log);
+    free(reader->losses);
     free(reader);
 }
 

@@ -2,7 +2,7 @@
  *
  * Grammar (all integers big-endian, every offset a multiple of 8):
  *
- *     file    = header(64) dummy record*
+ *     file    = header(64) dummy (record / filler)*
  *     header  = 0  magic[20] "\xa1\x02\x8b\x0dtwoskip file\0\0\0\0"    20 u32 version (1)
  *               24 u64 generation   32 u64 num_records   40 u64 repack_size
  *               48 u64 current_size 56 u32 flags (1 = a transaction is open)   60 u32 crc32(0..59)
@@ -11,15 +11,17 @@
  *               (level + 1) x u64 pointer   u32 crc32(all before)   u32 crc32(tail)
  *               tail = key value, zero padded to 8
  *     type    = '=' dummy (at 64, level 31)  '+' add or replace  '-' delete  '$' commit
+ *     filler  = " BLANK\x07\xa0"               keeps a head off a boundary of 512
  *
- * pointer[0] and pointer[1] are both links of level 0: the server overwrites the older one, so
- * whichever is higher and still below current_size is the link that was committed.  Following
- * those from the dummy meets each live key once, in order; the one exception is a delete, which
- * has no key and whose pointer[0] leads on to the record after the deleted one.  Between records
- * lie filler words (" BLANK\x07\xa0"), dead records and commits, none of which is ever linked.
- *
- * Nothing at or beyond current_size is believed, whatever the file's length: a copy taken in the
- * middle of a transaction still reads as the state before it.
+ * Read as a log: from the dummy to current_size each '+' sets its key, and each '-' removes one.
+ * A '-' has no key: its pointer[0] is the record behind the deleted one (0 at the end), so what goes
+ * is the live predecessor of that record's key.  The other pointers are links of a skip list that
+ * the server rewrites in place, two on the lowest level by turns.  They are not followed: after
+ * two more commits neither of a pair may lead where current_size, read earlier, says the list ended,
+ * and what a copy of a busy file then seems to lack would go unnoticed.  Below current_size nothing
+ * but pointers and the sums of heads ever changes, so the log of any copy taken after its header
+ * is the state of that header, whatever the writer did meanwhile.  A head caught in the middle of a
+ * rewrite has a wrong sum; reading the file again cures that.
  *
  * Worked example, the first record of a file with one mailbox "Npub" at 0x148 (level 1):
  *     148: 2b 01 0004 00000023                 '+', level 1, keylen 4, vallen 35
@@ -28,138 +30,234 @@
  *
  * Source: observed files of Cyrus 3.6.1; the format is described in cyrusdb_twoskip.c.
  */
-#include "bytes.h"
-#include "pxl.h"
+#include "twoskip.h"
 
-#define HEADER_LEN 64u
+#include "bytes.h"
+#include "log.h"
+#include "pxl.h"
+#include "reader.h"
+
 #define MAX_LEVEL 31u
-#define FLAG_DIRTY 1u
 
 static const uint8_t MAGIC[20] = "\xa1\x02\x8b\x0dtwoskip file\0\0\0";
 
-typedef struct {
-    uint8_t type, level;
-    uint64_t keylen, vallen;
-    uint64_t pointers;       /* offset of pointer[0] */
-    uint64_t tail;           /* offset of the key */
-} head;
-
-static int recognise(const uint8_t *image, uint64_t len)
+static bool recognise(const uint8_t *image, uint64_t len)
 {
     return len >= sizeof MAGIC && !memcmp(image, MAGIC, sizeof MAGIC);
 }
 
-/* Decode and check the head at `off`; lengths are bounded before any is added to another. */
-static int read_head(const pxl_reader *reader, uint64_t off, head *h, pxl_error *error)
+int pxl_twoskip_header_read(const uint8_t *image, pxl_twoskip_header *header, pxl_error *error)
 {
-    const uint8_t *image = reader->image;
-    uint64_t end = reader->source.end, at = off + 8, links, long_lengths;
+    uint32_t sum = pxl_crc32(image, 60), stored = pxl_be32(image + 60);
 
-    if (off % 8 || off < HEADER_LEN || !pxl_has(end, off, 8))
-        return pxl_fail(error, PXL_E_CORRUPT, "a link leads outside the file", off, end, off);
-    h->type = image[off];
-    h->level = image[off + 1];
-    h->keylen = pxl_be16(image + off + 2);
-    h->vallen = pxl_be32(image + off + 4);
+    *header = (pxl_twoskip_header){
+        .version = pxl_be32(image + 20),
+        .generation = pxl_be64(image + 24),
+        .records = pxl_be64(image + 32),
+        .repack_size = pxl_be64(image + 40),
+        .end = pxl_be64(image + 48),
+        .flags = pxl_be32(image + 56),
+    };
+    if (sum != stored) return pxl_fail(error, PXL_E_CORRUPT, "checksum of the twoskip header", 60, stored, sum);
+    if (header->version != 1) return pxl_fail(error, PXL_E_VERSION, "twoskip version", 20, 1, header->version);
+    return PXL_OK;
+}
+
+bool pxl_twoskip_is_blank(const uint8_t *at, uint64_t room)
+{
+    return room >= PXL_TWOSKIP_BLANK && !memcmp(at, " BLANK\x07\xa0", PXL_TWOSKIP_BLANK);
+}
+
+/* Lengths longer than their short fields; moves `*p` over them. */
+static void read_long_lengths(pxl_twoskip_head *h, const uint8_t **p)
+{
+    if (h->keylen == 0xFFFF) {
+        h->keylen = pxl_be64(*p);
+        *p += 8;
+    }
+    if (h->vallen == 0xFFFFFFFF) {
+        h->vallen = pxl_be64(*p);
+        *p += 8;
+    }
+}
+
+/* Lengths and places of a record that was checked before. */
+static void locate(const uint8_t *at, pxl_twoskip_head *h)
+{
+    const uint8_t *p = at + 8;
+
+    h->keylen = pxl_be16(at + 2);
+    h->vallen = pxl_be32(at + 4);
+    read_long_lengths(h, &p);
+    h->tail = (uint64_t)(p - at) + 8 * ((uint64_t)at[1] + 1) + 8;
+}
+
+int pxl_twoskip_head_read(const uint8_t *at, uint64_t room, uint64_t off, pxl_twoskip_head *h, pxl_error *error)
+{
+    const uint8_t *p = at + 8;
+    uint64_t links, long_lengths, padded;
+
+    if (room < 8) return pxl_fail(error, PXL_E_CORRUPT, "record head passes the end", off, 8, room);
+    *h = (pxl_twoskip_head){.type = at[0], .level = at[1], .keylen = pxl_be16(at + 2), .vallen = pxl_be32(at + 4)};
+    if (h->type != '+' && h->type != '-' && h->type != '$' && h->type != '=')
+        return pxl_fail(error, PXL_E_CORRUPT, "not a twoskip record", off, '+', h->type);
     if (h->level > MAX_LEVEL)
         return pxl_fail(error, PXL_E_CORRUPT, "record level too high", off + 1, MAX_LEVEL, h->level);
     links = 8 * ((uint64_t)h->level + 1);
     long_lengths = (h->keylen == 0xFFFF ? 8u : 0u) + (h->vallen == 0xFFFFFFFF ? 8u : 0u);
-    if (!pxl_has(end, at, long_lengths + links + 8))
-        return pxl_fail(error, PXL_E_CORRUPT, "record head passes the end", off, long_lengths + links + 8, end - at);
-    if (h->keylen == 0xFFFF) {
-        h->keylen = pxl_be64(image + at);
-        at += 8;
-    }
-    if (h->vallen == 0xFFFFFFFF) {
-        h->vallen = pxl_be64(image + at);
-        at += 8;
-    }
-    h->pointers = at;
-    at += links;
-    h->tail = at + 8;
-    if (h->keylen > end - h->tail || h->vallen > end - h->tail - h->keylen)
-        return pxl_fail(error, PXL_E_CORRUPT, "record passes the end", off, end - h->tail, h->keylen);
-    uint32_t sum = pxl_crc32(image + off, at - off), stored = pxl_be32(image + at);
+    if (room - 8 < long_lengths + links + 8)
+        return pxl_fail(error, PXL_E_CORRUPT, "record head passes the end", off, long_lengths + links + 16, room);
+    read_long_lengths(h, &p);
+    h->link = pxl_be64(p);
+    p += links;
+    h->tail = (uint64_t)(p - at) + 8;
+    uint32_t sum = pxl_crc32(at, h->tail - 8), stored = pxl_be32(p);
     if (sum != stored) return pxl_fail(error, PXL_E_CORRUPT, "checksum of a record head", off, stored, sum);
+    if (h->keylen > room - h->tail || h->vallen > room - h->tail - h->keylen)
+        return pxl_fail(error, PXL_E_CORRUPT, "record passes the end", off, room - h->tail,
+                        h->keylen > room - h->tail ? h->keylen : h->vallen);
+    padded = (h->keylen + h->vallen + 7) & ~(uint64_t)7;
+    if (padded > room - h->tail)
+        return pxl_fail(error, PXL_E_CORRUPT, "record passes the end", off, room - h->tail, padded);
+    h->size = h->tail + padded;
     return PXL_OK;
 }
 
-static int check_tail(const pxl_reader *reader, uint64_t off, const head *h, pxl_error *error)
+int pxl_twoskip_tail_check(const uint8_t *at, uint64_t off, const pxl_twoskip_head *h, pxl_error *error)
 {
-    uint64_t padded = (h->keylen + h->vallen + 7) & ~(uint64_t)7;
-    uint32_t sum, stored = pxl_be32(reader->image + h->tail - 4);
+    uint32_t sum = pxl_crc32(at + h->tail, h->size - h->tail), stored = pxl_be32(at + h->tail - 4);
 
-    if (!pxl_has(reader->source.end, h->tail, padded))
-        return pxl_fail(error, PXL_E_CORRUPT, "record passes the end", off, padded, reader->source.end - h->tail);
-    sum = pxl_crc32(reader->image + h->tail, padded);
     if (sum != stored) return pxl_fail(error, PXL_E_CORRUPT, "checksum of a record", off, stored, sum);
     return PXL_OK;
 }
 
-/* The committed level-0 link of a record: see the head of this file. */
-static uint64_t next_of(const pxl_reader *reader, const head *h)
+/* Is the committed size credible?  With PXL_SALVAGE a bad header gives all of the image. */
+static int believe_end(pxl_reader *reader, int result, pxl_error *error)
 {
-    uint64_t end = reader->source.end, a = pxl_be64(reader->image + h->pointers), b;
+    pxl_source *source = &reader->source;
 
-    if (h->type == '-' || h->level == 0) return a;
-    b = pxl_be64(reader->image + h->pointers + 8);
-    if (a >= end) return b >= end ? 0 : b;
-    return b >= end || a > b ? a : b;
+    if (result == PXL_OK && source->end > reader->len)
+        result = pxl_fail(error, PXL_E_SHORT, "twoskip file is shorter than its header says", 48, source->end, reader->len);
+    if (result == PXL_OK && source->end < PXL_TWOSKIP_HEADER)
+        result = pxl_fail(error, PXL_E_CORRUPT, "committed size of the twoskip header", 48, PXL_TWOSKIP_HEADER, source->end);
+    reader->trusted = result == PXL_OK;
+    if (reader->trusted || result == PXL_E_VERSION) return result;
+    if (result == PXL_E_SHORT) {
+        result = pxl_reader_lose(reader, result, "the file ends early", reader->len, source->end - reader->len);
+    } else {
+        result = pxl_reader_lose(reader, result, "damaged header", 0, PXL_TWOSKIP_HEADER);
+        source->generation = source->records = 0;
+    }
+    source->end = reader->len;
+    return result;
 }
 
 static int open_twoskip(pxl_reader *reader, pxl_error *error)
 {
-    const uint8_t *image = reader->image;
-    head dummy = {0};
-    uint32_t sum, stored;
+    pxl_twoskip_header header;
     int result;
 
-    if (reader->len < HEADER_LEN)
-        return pxl_fail(error, PXL_E_SHORT, "twoskip header is cut off", 0, HEADER_LEN, reader->len);
-    reader->source.version = pxl_be32(image + 20);
-    reader->source.generation = pxl_be64(image + 24);
-    reader->source.records = pxl_be64(image + 32);
-    reader->source.end = pxl_be64(image + 48);
-    reader->source.flags = pxl_be32(image + 56);
-    sum = pxl_crc32(image, 60);
-    stored = pxl_be32(image + 60);
-    if (sum != stored) return pxl_fail(error, PXL_E_CORRUPT, "checksum of the twoskip header", 60, stored, sum);
-    if (reader->source.version != 1)
-        return pxl_fail(error, PXL_E_VERSION, "twoskip version", 20, 1, reader->source.version);
-    if (reader->source.end > reader->len)
-        return pxl_fail(error, PXL_E_SHORT, "twoskip file is shorter than its header says", 48, reader->source.end,
-                        reader->len);
-    result = read_head(reader, HEADER_LEN, &dummy, error);
-    if (result < 0) return result;
-    if (dummy.type != '=' || dummy.level != MAX_LEVEL)
-        return pxl_fail(error, PXL_E_CORRUPT, "first twoskip record is not the dummy", HEADER_LEN, '=', dummy.type);
-    reader->at = next_of(reader, &dummy);
-    return PXL_OK;
+    if (reader->len < PXL_TWOSKIP_HEADER)
+        return pxl_fail(error, PXL_E_SHORT, "twoskip header is cut off", 0, PXL_TWOSKIP_HEADER, reader->len);
+    result = pxl_twoskip_header_read(reader->image, &header, error);
+    reader->source.version = header.version;
+    reader->source.generation = header.generation;
+    reader->source.records = header.records;
+    reader->source.end = header.end;
+    reader->source.flags = header.flags;
+    if (result == PXL_OK) reader->repacked = header.repack_size;
+    reader->at = PXL_TWOSKIP_HEADER;
+    return believe_end(reader, result, error);
+}
+
+/* Note a checked record. */
+static int take(pxl_reader *reader, uint64_t off, const pxl_twoskip_head *h, pxl_error *error)
+{
+    int result = PXL_OK;
+
+    if ((off == PXL_TWOSKIP_HEADER) != (h->type == '='))
+        return pxl_fail(error, PXL_E_CORRUPT, "the dummy record is not the first, or another is", off, '=', h->type);
+    if (h->type == '+')
+        result = pxl_log_put(&reader->log, off, (pxl_slice){reader->image + off + h->tail, h->keylen});
+    else if (h->type == '-')
+        result = pxl_log_delete(&reader->log, off, h->link);
+    else if (h->type == '$')
+        pxl_log_commit(&reader->log);
+    return result < 0 ? pxl_fail(error, result, "out of memory", off, 0, 0) : PXL_OK;
+}
+
+static pxl_slice key_at(const pxl_reader *reader, uint64_t off)
+{
+    pxl_twoskip_head h;
+
+    locate(reader->image + off, &h);
+    return (pxl_slice){reader->image + off + h.tail, h.keylen};
+}
+
+/* Where a damaged record may end: behind it when its head is sound, else one word on. */
+static int step_over(pxl_reader *reader, uint64_t off, int result, const pxl_twoskip_head *h, const pxl_error *error)
+{
+    uint64_t left = reader->source.end - off, size = h->size ? h->size : left < 8 ? left : 8;
+
+    reader->at = off + size;
+    return pxl_reader_lose(reader, result, error->message, off, size);
+}
+
+static int finish(pxl_reader *reader, pxl_error *error)
+{
+    int result;
+
+    if (!reader->trusted) pxl_log_rollback(&reader->log);
+    result = pxl_log_resolve(reader, key_at, PXL_TARGET_FOLLOWS, error);
+    if (result == PXL_OK && !pxl_reader_salvages(reader) && reader->log.puts_len != reader->source.records)
+        return pxl_fail(error, PXL_E_CORRUPT, "number of live records", 32, reader->source.records, reader->log.puts_len);
+    reader->source.records = reader->log.puts_len;
+    return result;
+}
+
+static int load(pxl_reader *reader, uint64_t have, pxl_error *error)
+{
+    pxl_error local;
+    int result;
+
+    if (!error) error = &local;
+    while (reader->at < reader->source.end) {
+        uint64_t off = reader->at, room = reader->source.end - off;
+        const uint8_t *at = reader->image + off;
+        pxl_twoskip_head h = {0};
+        if (pxl_reader_waits(reader, have, off, PXL_TWOSKIP_HEAD_MAX)) return PXL_MORE;
+        if (pxl_twoskip_is_blank(at, room)) {
+            reader->at += PXL_TWOSKIP_BLANK;
+            continue;
+        }
+        result = pxl_twoskip_head_read(at, room, off, &h, error);
+        if (result == PXL_OK) {
+            if (pxl_reader_waits(reader, have, off, h.size)) return PXL_MORE;
+            result = pxl_twoskip_tail_check(at, off, &h, error);
+            if (result == PXL_OK) result = take(reader, off, &h, error);
+        }
+        if (off < reader->repacked) pxl_log_commit(&reader->log);
+        if (result == PXL_OK)
+            reader->at += h.size;
+        else if (result == PXL_E_MEMORY || (result = step_over(reader, off, result, &h, error)) < 0)
+            return result;
+    }
+    return finish(reader, error);
 }
 
 static int next_record(pxl_reader *reader, pxl_record *record, pxl_error *error)
 {
-    head h = {0};
+    pxl_twoskip_head h;
     uint64_t off;
-    int result;
 
-    /* A delete leads to one live record, never to another delete, so one detour is the bound. */
-    for (int detour = 0; detour < 2; detour++) {
-        off = reader->at;
-        if (!off) return PXL_END;
-        if ((result = read_head(reader, off, &h, error)) < 0) return result;
-        reader->at = next_of(reader, &h);
-        if (h.type == '+') {
-            if ((result = check_tail(reader, off, &h, error)) < 0) return result;
-            record->offset = off;
-            record->key = (pxl_slice){reader->image + h.tail, h.keylen};
-            record->value = (pxl_slice){reader->image + h.tail + h.keylen, h.vallen};
-            return PXL_OK;
-        }
-        if (h.type != '-') break;
-    }
-    return pxl_fail(error, PXL_E_CORRUPT, "a link leads to a record of the wrong type", off, '+', h.type);
+    (void)error;
+    if (reader->next == reader->log.puts_len) return PXL_END;
+    off = reader->log.puts[reader->next++];
+    locate(reader->image + off, &h);
+    record->offset = off;
+    record->key = (pxl_slice){reader->image + off + h.tail, h.keylen};
+    record->value = (pxl_slice){reader->image + off + h.tail + h.keylen, h.vallen};
+    return PXL_OK;
 }
 
-const pxl_format pxl_twoskip_format = {PXL_TWOSKIP, recognise, open_twoskip, next_record, NULL};
+const pxl_format pxl_twoskip_format = {PXL_TWOSKIP, recognise, open_twoskip, next_record, NULL, load};
