@@ -41,7 +41,8 @@ static bool recognise(const uint8_t *image, uint64_t len)
 {
     const uint8_t *end, *tab;
 
-    if (!len || *image == '{' || *image == '[' || *image == '\t' || *image == '\n') return 0;
+    if (!len) return true; /* no line, no record: so does Cyrus take it */
+    if (*image == '{' || *image == '[' || *image == '\t' || *image == '\n') return 0;
     end = memchr(image, '\n', len);
     if (!end) return 0;
     tab = memchr(image, '\t', (size_t)(end - image));
