@@ -24,7 +24,7 @@ import lmdb
 from pyxlist._pxl import ffi, lib
 from pyxlist.config import Config
 from pyxlist.cyrusdb import Progress, Source, keys_found, open_source, raise_core_error
-from pyxlist.errors import StoreError, StoreFullError
+from pyxlist.errors import CorruptSourceError, StoreError, StoreFullError
 from pyxlist.index import companions
 from pyxlist.index.env import Store, create_store, open_store
 from pyxlist.index.layout import BLOCK_BYTES, WHOLE_TABLE, iter_blocks, iter_changes, pack_meta, unpack_meta
@@ -89,6 +89,9 @@ def build(
     beside = companions.Companions(subscriptions, annotations, groups)
     told = _Told(progress)
     with open_source(source, told.tell) as (reader, header):
+        if not header.size_bytes:
+            # Cyrus takes such a file for a database of no mailboxes.  It is far more often an accident.
+            raise CorruptSourceError("has no octets", path=header.path, remedy="give a mailboxes.db with records")
         if _is_vacant(path):
             report = _create(reader, header, path, config, beside, told)
         else:
