@@ -54,6 +54,7 @@ def find_files(folder: str | os.PathLike[str], config: Config) -> Iterator[Subsc
         raise SourceError(
             "no folder of subscriptions", path=root, remedy="give a configdirectory or a folder of *.sub files"
         )
+    prefix = os.path.join(root, "")
     hashed = [os.path.join(root, name) for name in _HASHED if (root / name).is_dir()]
     waiting, seen = hashed or [os.fspath(root)], set[tuple[int, int]]()
     while waiting:
@@ -62,7 +63,7 @@ def find_files(folder: str | os.PathLike[str], config: Config) -> Iterator[Subsc
                 if item.is_dir():
                     waiting += [item.path] if _is_new(item, seen) else []
                 elif item.name.endswith((".sub", "sub.db")) and item.is_file() and item.stat().st_size:
-                    yield from _whose(item, os.path.relpath(item.path, root), config)
+                    yield from _whose(item, item.path[len(prefix) :], config)
 
 
 def _is_new(item: os.DirEntry[str], seen: set[tuple[int, int]]) -> bool:
