@@ -71,7 +71,7 @@ static bool scan_string(scanner *s, pxl_slice *out)
 
     if (s->p == s->end) return false;
     if (*s->p == '"') return scan_quoted(s, out);
-    if (*s->p == '{' && scan_literal(s, out)) return true;
+    if (*s->p == '{') return scan_literal(s, out);
     while (s->p < s->end && *s->p != ' ' && *s->p != '(' && *s->p != ')') s->p++;
     *out = (pxl_slice){start, (size_t)(s->p - start)};
     return s->p > start;
