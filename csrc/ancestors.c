@@ -33,68 +33,108 @@ static bool parts(const pxl_view *view, uint8_t octet)
     return octet == PXL_SEPARATOR || (octet == '/' && view->separator == '/');
 }
 
-/* Components of the event below the owner, as a client's spelling of it would be read: none where
- * that names nothing ('^' under '/', '/' under '.'). */
-static size_t depth_of(const pxl_listing *listing, const pxl_event *e)
+/* How an event's text is read when a client's spelling is what is known of it. */
+typedef struct {
+    pxl_name name;           /* whose components are dropped one by one */
+    size_t end;              /* of those that the event has */
+} reading;
+
+/* A deleted mailbox's name: an admin's last component is the stamp, a user's is as good as any. */
+static void read_deleted(const pxl_view *view, const pxl_event *e, reading *r)
+{
+    const size_t domain = e->name->domain_len ? e->name->domain_len + 1 : 0;
+    size_t last = r->end;
+
+    if (!view->admin) {
+        r->name.boxes_at = domain;
+        r->name.boxes_end = e->name->len;
+        r->end = e->exact ? e->name->len : domain + e->len;
+        r->name.local_len = 0;
+        r->name.stamp = 0;
+        r->name.category = CATEGORY_SHARED;
+    } else if (!e->exact) {
+        while (last > e->name->boxes_at && e->name->key[last - 1] != PXL_SEPARATOR) last--;
+        r->name.stamp = pxl_name_stamp(e->name->key + last, r->end - last);
+        r->end = last > e->name->boxes_at ? last - 1 : last;
+        if (!r->name.stamp && r->name.local_len) r->name.category = CATEGORY_OTHER_USER;
+    }
+}
+
+/* Components of the event below the owner: none where its spelling names nothing ('^' under '/',
+ * '/' under '.').  An admin's name without its end is without its domain too. */
+static size_t read_event(const pxl_listing *listing, const pxl_event *e, reading *r)
 {
     const uint8_t *key = e->name->key;
-    size_t end = e->exact ? e->name->boxes_end : e->external->tail_key + (e->len - e->external->tail), depth = 1;
+    size_t depth = 1;
 
-    if (e->len <= e->external->boxes || e->len < e->external->tail || end > e->name->boxes_end) return 0;
-    for (size_t i = e->name->boxes_at; i < end; i++) {
+    r->name = *e->name;
+    r->end = e->exact ? e->name->boxes_end : e->external->tail_key + (e->len - e->external->tail);
+    if (e->len <= e->external->boxes || e->len < e->external->tail || r->end > e->name->boxes_end) return 0;
+    /* An '@' that is no end of the domain's making is read as one, and names nothing. */
+    if (listing->view->admin_domains && !(e->exact && e->name->domain_len) && memchr(e->text, '@', e->len)) return 0;
+    if (e->name->stepped) read_deleted(listing->view, e, r);
+    if (listing->view->admin_domains && !e->exact) r->name.domain_len = 0;
+    for (size_t i = r->name.boxes_at; i < r->end; i++) {
         if (key[i] == (listing->view->separator == '/' ? '^' : '/')) return 0;
         depth += parts(listing->view, key[i]);
     }
-    return depth;
+    return r->end > r->name.boxes_at ? depth : 0;
 }
 
-/* The same name cut to its first `depth` components.  An admin's name without its end is without
- * its domain too. */
-static void cut_name(const pxl_view *view, const pxl_event *e, size_t depth, pxl_name *cut)
+/* The same name cut to its first `depth` components. */
+static void cut_name(const pxl_view *view, const reading *r, size_t depth, pxl_name *cut)
 {
-    const pxl_name *name = e->name;
-    size_t end = name->boxes_at, start = view->admin_domains && !e->exact && name->domain_len ? name->domain_len + 1 : 0;
+    const pxl_name *name = &r->name;
+    size_t end = name->boxes_at;
 
     for (size_t n = 0; n < depth; n++) {
         end += n > 0; /* over the separator */
         while (end < name->boxes_end && !parts(view, name->key[end])) end++;
     }
+    *cut = *name;
+    if (name->stepped) {
+        cut->boxes_end = end;
+        return;
+    }
     if (!depth && name->local_len && name->boxes_at < name->len) end--;
-    pxl_name_parse(view, name->key + start, end - start, cut);
+    pxl_name_parse(view, name->key, end, cut);
+    if (!name->domain_len) cut->domain_len = 0;
 }
 
 /* Its external name, read as an internal one, decides whether an ancestor counts as existing. */
 static void mention_ancestor(pxl_listing *listing, const pxl_name *name, const pxl_extname *external)
 {
-    uint8_t key[PXL_NAME_MAX];
-    size_t len = pxl_name_from_internal(external->text, external->len, key, sizeof key);
-    pxl_subject subject = {.key = key, .key_len = len};
+    uint8_t read[PXL_NAME_MAX], other[PXL_NAME_MAX];
+    size_t len = pxl_name_from_internal(external->text, external->len, read, sizeof read);
+    pxl_slice key = len ? pxl_name_read_back(listing->view, read, len, other) : (pxl_slice){NULL, 0};
+    pxl_subject subject = {.key = key.data, .key_len = key.len};
     pxl_name meant;
     pxl_event e = {external->text, external->len, false, name, external, &subject};
 
-    if (!len || !pxl_listing_lookup(listing, key, len, &subject.mbtype)) return;
+    if (!key.len || !pxl_listing_lookup(listing, key.data, key.len, &subject.mbtype)) return;
     subject.mbtype |= PXL_INTERMEDIATE;
-    pxl_name_parse(listing->view, key, len, &meant);
+    pxl_name_parse(listing->view, key.data, key.len, &meant);
     e.name = &meant;
     pxl_fold_accept(listing, &e, &subject);
 }
 
 void pxl_ancestors_mention(pxl_listing *listing, const pxl_event *e)
 {
-    size_t depth = depth_of(listing, e), least = depth;
     pxl_extname external;
     pxl_name cut;
+    reading r;
+    size_t depth = read_event(listing, e, &r), least = depth;
 
     /* Youngest to oldest, until the row of memory is one or stands below one ... */
     while (least > 0) {
-        cut_name(listing->view, e, least - 1, &cut);
+        cut_name(listing->view, &r, least - 1, &cut);
         if (!pxl_name_external(listing->view, &cut, &external)) break;
         if (listing->last.set && dot_prefix(&listing->last.name, external.text, external.len)) break;
         least--;
     }
     /* ... then answer them oldest to youngest. */
     for (; least < depth; least++) {
-        cut_name(listing->view, e, least, &cut);
+        cut_name(listing->view, &r, least, &cut);
         if (pxl_name_external(listing->view, &cut, &external)) mention_ancestor(listing, &cut, &external);
     }
 }

@@ -85,8 +85,12 @@ static bool is_inbox(const pxl_answer_row *row)
  * INBOX's children are not below it. */
 static void ask_for_children(pxl_listing *listing, const pxl_answer_row *row, uint32_t *attributes)
 {
+    uint8_t other[PXL_NAME_MAX];
+    pxl_slice key;
+
     if (*attributes & (PXL_HASCHILDREN | PXL_HASNOCHILDREN)) return;
-    if (!(listing->view->alt && is_inbox(row)) && pxl_listing_has_children(listing, row->key.data, row->key.len))
+    key = pxl_name_read_back(listing->view, row->key.data, row->key.len, other);
+    if (!(listing->view->alt && is_inbox(row)) && key.len && pxl_listing_has_children(listing, key.data, key.len))
         *attributes |= PXL_HASCHILDREN;
     else
         *attributes |= PXL_HASNOCHILDREN;
@@ -123,13 +127,16 @@ static pxl_slice special_use(pxl_listing *listing, const pxl_answer_row *row)
 {
     const bool xlist = listing->query->form == PXL_FORM_XLIST;
     const pxl_slice owner = listing->view->owner, none = {NULL, 0};
+    uint8_t other[PXL_NAME_MAX];
+    pxl_slice key;
 
     if (!row->has_subject || !(listing->view->special_use_always || xlist || returns(listing, PXL_RETURN_SPECIAL_USE)))
         return none;
     if (!owner.len || !pxl_starts(row->key.data, row->key.len, owner.data, owner.len)) return none;
     if (row->key.len == owner.len) return xlist ? (pxl_slice){(const uint8_t *)"\\Inbox", 6} : none;
     if (row->key.data[owner.len] != PXL_SEPARATOR) return none;
-    return pxl_listing_special_use(listing, row->key.data, row->key.len);
+    key = pxl_name_read_back(listing->view, row->key.data, row->key.len, other);
+    return key.len ? pxl_listing_special_use(listing, key.data, key.len) : none;
 }
 
 /* ---- lines ------------------------------------------------------------------------------------- */
@@ -199,18 +206,19 @@ static void put_list(pxl_listing *listing, const pxl_answer_row *row, uint32_t a
     put_text(listing, "\r\n");
 }
 
-/* Stored rights and what the view has by what it is.  A '!' in a key without domain reads as the
- * end of one wherever Cyrus goes through the text form, so nobody owns such a mailbox. */
+/* Stored rights, and what the view has by what it is. */
 static uint32_t rights_of(pxl_listing *listing, const pxl_answer_row *row)
 {
     uint32_t rights = pxl_listing_rights(listing, &row->subject);
+    uint8_t other[PXL_NAME_MAX];
+    pxl_slice key;
     pxl_name name;
 
     if (listing->view->admin) return rights | listing->view->admin_rights;
-    pxl_name_parse(listing->view, row->key.data, row->key.len, &name);
-    if (!pxl_name_owned(listing->view, &name)) return rights;
-    if (!name.domain_len && memchr(row->key.data, '!', row->key.len)) return rights;
-    return rights | listing->view->owner_rights;
+    key = pxl_name_read_back(listing->view, row->key.data, row->key.len, other);
+    if (!key.len) return rights;
+    pxl_name_parse(listing->view, key.data, key.len, &name);
+    return pxl_name_owned(listing->view, &name) ? rights | listing->view->owner_rights : rights;
 }
 
 static void put_myrights(pxl_listing *listing, const pxl_answer_row *row)

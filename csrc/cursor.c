@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "bytes.h"
+#include "entry.h"
 #include "listing.h"
 
 void pxl_listing_fail(pxl_listing *listing, int code, const char *message)
@@ -364,5 +365,6 @@ uint32_t pxl_listing_rights(pxl_listing *listing, const pxl_subject *subject)
         granted |= probe->granted;
         denied |= probe->denied;
     }
+    if (granted & PXL_RIGHT_A) granted |= listing->view->with_a;
     return granted & ~denied;
 }

@@ -13,7 +13,6 @@
 
 /* ---- rows -------------------------------------------------------------------------------------- */
 
-/* Begin a row; `subject` may be NULL, `key` is kept either way. */
 void pxl_row_begin(pxl_listing *listing, pxl_answer_row *row, const pxl_event *e, const pxl_subject *subject)
 {
     const uint8_t *key = subject ? subject->key : e->name->key;
@@ -130,7 +129,7 @@ static bool list_event(pxl_listing *listing, const pxl_event *e)
     pxl_answer_row *last = &listing->last;
     bool dav = e->subject->mbtype & PXL_COLLECTION;
 
-    if (e->name->stamp.len && !listing->view->admin
+    if (e->name->stamp && !listing->view->admin
         && !(selects(listing, PXL_SELECT_DELETED) && listing->view->allow_deleted))
         return false;
     if (below_last(listing, e) || (!e->exact && same_as_last(listing, e)))
@@ -148,11 +147,12 @@ static bool list_event(pxl_listing *listing, const pxl_event *e)
     return true;
 }
 
-/* What a subscription finds: PXL_OK with the mailbox in `subject`, or nothing that can be opened. */
 bool pxl_event_find(pxl_listing *listing, const pxl_event *e, pxl_subject *subject)
 {
-    *subject = (pxl_subject){.key = e->name->key, .key_len = e->name->len};
-    return pxl_listing_lookup(listing, subject->key, subject->key_len, &subject->mbtype)
+    pxl_slice key = pxl_name_read_back(listing->view, e->name->key, e->name->len, listing->found);
+
+    *subject = (pxl_subject){.key = key.data, .key_len = key.len};
+    return key.len && pxl_listing_lookup(listing, subject->key, subject->key_len, &subject->mbtype)
            && !(subject->mbtype & (PXL_TOMBSTONE | PXL_INTERMEDIATE | PXL_RESERVED));
 }
 

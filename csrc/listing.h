@@ -68,7 +68,8 @@ typedef struct {
     size_t domain_len;       /* 0: no domain */
     size_t local_at, local_len;  /* localpart; length 0: nobody's */
     size_t boxes_at, boxes_end;  /* the components below it (or all of a shared name's) */
-    pxl_slice stamp;         /* a deleted mailbox's last component */
+    uint64_t stamp;          /* of a deleted mailbox: its last component, else 0 */
+    bool stepped;            /* the first and last component are no part of the boxes */
     pxl_category category;
 } pxl_name;
 
@@ -81,6 +82,9 @@ typedef struct {
     size_t tail_end;         /* tail is SIZE_MAX where nothing maps */
 } pxl_extname;
 
+/* A stamp as C's strtoul reads it, which is how Cyrus does: white space, a sign, 0x, digits, and
+ * whatever follows is not looked at. */
+uint64_t pxl_name_stamp(const uint8_t *text, size_t len);
 void pxl_name_parse(const pxl_view *view, const uint8_t *key, size_t len, pxl_name *name);
 bool pxl_name_owned(const pxl_view *view, const pxl_name *name);
 /* False when the view has no name for it. */
@@ -90,6 +94,11 @@ bool pxl_name_hidden(const pxl_view *view, const uint8_t *component, size_t len,
 /* Read `text` as an internal name (dots, ^ for a literal dot, domain!) -> key name; its length, or
  * 0 when it does not fit. */
 size_t pxl_name_from_internal(const uint8_t *text, size_t len, uint8_t *key, size_t cap);
+
+/* The key name that Cyrus arrives at when it goes through the text form of one, as it does for most
+ * things it looks up: another one where `key` holds '^', '!' without a domain, or an odd stamp.
+ * `out` holds PXL_NAME_MAX octets; the result is in it, or `key` itself, or empty for no such name. */
+pxl_slice pxl_name_read_back(const pxl_view *view, const uint8_t *key, size_t len, uint8_t *out);
 
 /* ---- cursor.c */
 
@@ -152,6 +161,7 @@ struct pxl_listing {
     pxl_answer_row last;     /* the one row of memory that decides flags */
     pxl_answer_row *matches; /* RECURSIVEMATCH: every event, sorted at the end */
     size_t matches_len, matches_cap, matches_at;
+    uint8_t found[PXL_NAME_MAX];  /* key of what a subscription led to, if it is not its own */
     pxl_bytes out, numbers;
     struct {                 /* a line up to its name, for attributes met before */
         uint32_t attributes;

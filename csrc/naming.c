@@ -12,8 +12,6 @@
  *
  * Source: mboxname.c mbname_category, mbname_extname; every branch is seen in recorded answers.
  */
-#include <stdio.h>
-#include <stdlib.h>
 #include <strings.h>
 
 #include "bytes.h"
@@ -38,20 +36,32 @@ static size_t component_end(const uint8_t *key, size_t at, size_t end)
     return stop ? (size_t)(stop - key) : end;
 }
 
-/* Cyrus reads the stamp with strtoul: leading hex digits, and not zero. */
-static bool is_stamp(const uint8_t *text, size_t len)
+static int hex_digit(uint8_t c)
 {
-    bool nonzero = false;
-
-    for (size_t i = 0; i < len; i++) {
-        uint8_t c = text[i];
-        if (!((c >= '0' && c <= '9') || (c >= 'A' && c <= 'F') || (c >= 'a' && c <= 'f'))) break;
-        nonzero |= c != '0';
-    }
-    return nonzero;
+    if (c >= '0' && c <= '9') return c - '0';
+    c |= 0x20;
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-/* DELETED <1F> something <1F> stamp: step over the first and last component. */
+uint64_t pxl_name_stamp(const uint8_t *text, size_t len)
+{
+    uint64_t value = 0;
+    bool negative;
+    size_t i = 0;
+
+    while (i < len && (text[i] == ' ' || (text[i] >= '\t' && text[i] <= '\r'))) i++;
+    negative = i < len && text[i] == '-';
+    if (i < len && (text[i] == '-' || text[i] == '+')) i++;
+    if (len - i > 2 && text[i] == '0' && (text[i + 1] | 0x20) == 'x' && hex_digit(text[i + 2]) >= 0) i += 2;
+    for (; i < len && hex_digit(text[i]) >= 0; i++) {
+        if (value >> 60) return UINT64_MAX;
+        value = value << 4 | (uint64_t)hex_digit(text[i]);
+    }
+    return negative ? 0 - value : value;
+}
+
+/* DELETED <1F> something <1F> stamp: step over the first and last component.  One that is no number
+ * is stepped over as well, and then nothing is left that tells that the mailbox was deleted. */
 static void parse_deleted(const pxl_view *view, pxl_name *name)
 {
     const uint8_t *key = name->key;
@@ -62,8 +72,9 @@ static void parse_deleted(const pxl_view *view, pxl_name *name)
     first = component_end(key, name->boxes_at, name->boxes_end);
     if (!is(key + name->boxes_at, first - name->boxes_at, view->deleted_prefix) || first == name->boxes_end) return;
     while (last > first + 1 && key[last - 1] != PXL_SEPARATOR) last--;
-    if (last <= first + 2 || !is_stamp(key + last, name->boxes_end - last)) return;
-    name->stamp = (pxl_slice){key + last, name->boxes_end - last};
+    if (last <= first + 2) return;
+    name->stamp = pxl_name_stamp(key + last, name->boxes_end - last);
+    name->stepped = true;
     name->boxes_at = first + 1;
     name->boxes_end = last - 1;
 }
@@ -76,7 +87,7 @@ static pxl_category category_of(const pxl_view *view, const pxl_name *name)
 
     if (!name->local_len) return CATEGORY_SHARED;
     own = pxl_name_owned(view, name);
-    if (name->stamp.len) return own ? CATEGORY_OWNER_DELETED : CATEGORY_OTHER_DELETED;
+    if (name->stamp) return own ? CATEGORY_OWNER_DELETED : CATEGORY_OTHER_DELETED;
     if (!own) return CATEGORY_OTHER_USER;
     if (name->boxes_at >= name->boxes_end) return CATEGORY_INBOX;
     if (!view->alt) return CATEGORY_OWNER;
@@ -180,16 +191,23 @@ static void put_boxes(const pxl_view *view, const pxl_name *name, pxl_extname *o
 }
 
 /* As Cyrus prints what it understood of a stamp: upper case, no zeros in front, the last 32 bits. */
-static void put_stamp(pxl_extname *out, pxl_slice stamp)
+static size_t print_stamp(uint64_t stamp, uint8_t *digits)
 {
-    char text[2 * sizeof(unsigned long) + 1], digits[9];
-    int len;
+    static const char HEX[] = "0123456789ABCDEF";
+    uint32_t low = (uint32_t)stamp;
+    int shift = 28;
+    size_t n = 0;
 
-    if (stamp.len >= sizeof text) stamp.len = sizeof text - 1;
-    memcpy(text, stamp.data, stamp.len);
-    text[stamp.len] = '\0';
-    len = snprintf(digits, sizeof digits, "%X", (unsigned)strtoul(text, NULL, 16));
-    put(out, (const uint8_t *)digits, (size_t)len);
+    while (shift > 0 && !(low >> shift)) shift -= 4;
+    for (; shift >= 0; shift -= 4) digits[n++] = (uint8_t)HEX[low >> shift & 15];
+    return n;
+}
+
+static void put_stamp(pxl_extname *out, uint64_t stamp)
+{
+    uint8_t digits[8];
+
+    put(out, digits, print_stamp(stamp, digits));
 }
 
 /* crossdomains: "@domain" hangs on the first component that tells users or shared trees apart. */
@@ -245,7 +263,7 @@ static bool alt_external(const pxl_view *view, const pxl_name *name, pxl_extname
 {
     switch (name->category) {
     case CATEGORY_SHARED:
-        return !name->stamp.len && alt_shared(view, name, out);
+        return !name->stamp && alt_shared(view, name, out);
     case CATEGORY_OTHER_USER:
         put_prefix(view, out, view->user_prefix);
         put_user(view, name, out);
@@ -271,14 +289,14 @@ static bool plain_external(const pxl_view *view, const pxl_name *name, pxl_extna
 {
     bool foreign = !view->admin_domains && !is(name->key, name->domain_len, view->domain);
 
-    if (name->stamp.len) put_prefix(view, out, view->deleted_prefix);
+    if (name->stamp) put_prefix(view, out, view->deleted_prefix);
     if (!name->local_len) {
         if (foreign || name->boxes_at >= name->boxes_end) return false;
         if (is_inbox(name->key + name->boxes_at, component_end(name->key, name->boxes_at, name->boxes_end) - name->boxes_at))
             return false;
         mark_tail(out, name->boxes_at);
         put_boxes(view, name, out);
-    } else if (name->stamp.len || name->category == CATEGORY_OTHER_USER) {
+    } else if (name->stamp || name->category == CATEGORY_OTHER_USER) {
         if (foreign && !view->crossdomains) return false;
         put(out, (const uint8_t *)"user", 4);
         put_octet(out, view->separator);
@@ -300,7 +318,7 @@ bool pxl_name_external(const pxl_view *view, const pxl_name *name, pxl_extname *
     if (!(view->alt ? alt_external(view, name, out) : plain_external(view, name, out))) return false;
     if (out->tail_end == SIZE_MAX) out->tail_end = out->len;
     if (out->boxes == SIZE_MAX) out->boxes = out->len;
-    if (name->stamp.len) {
+    if (name->stamp) {
         put_octet(out, view->separator);
         put_stamp(out, name->stamp);
     }
@@ -335,4 +353,34 @@ size_t pxl_name_from_internal(const uint8_t *text, size_t len, uint8_t *key, siz
         key[i] = c;
     }
     return len;
+}
+
+/* Append octets to a text; false when they do not fit. */
+static bool append(uint8_t *text, size_t *len, const void *octets, size_t n)
+{
+    if (n > PXL_NAME_MAX - *len) return false;
+    if (n) memcpy(text + *len, octets, n);
+    *len += n;
+    return true;
+}
+
+pxl_slice pxl_name_read_back(const pxl_view *view, const uint8_t *key, size_t len, uint8_t *out)
+{
+    uint8_t text[PXL_NAME_MAX], digits[9] = {'.'};
+    const pxl_slice none = {NULL, 0};
+    size_t at = 0, path;
+    pxl_name name;
+
+    pxl_name_parse(view, key, len, &name);
+    if (!name.stepped && !memchr(key, '^', len) && (name.domain_len || !memchr(key, '!', len))) return (pxl_slice){key, len};
+    if (name.domain_len && !(append(text, &at, key, name.domain_len) && append(text, &at, "!", 1))) return none;
+    if (name.stamp && !(append(text, &at, view->deleted_prefix.data, view->deleted_prefix.len) && append(text, &at, ".", 1)))
+        return none;
+    path = at;
+    if (name.local_len && !append(text, &at, key + name.local_at - 5, name.local_len + 5)) return none;
+    if (name.local_len && name.boxes_at < name.boxes_end && !append(text, &at, "\x1f", 1)) return none;
+    if (name.boxes_at < name.boxes_end && !append(text, &at, key + name.boxes_at, name.boxes_end - name.boxes_at)) return none;
+    for (size_t i = path; i < at; i++) text[i] = text[i] == PXL_SEPARATOR ? '.' : text[i] == '.' ? '^' : text[i];
+    if (name.stamp && !append(text, &at, digits, 1 + print_stamp(name.stamp, digits + 1))) return none;
+    return (pxl_slice){out, pxl_name_from_internal(text, at, out, PXL_NAME_MAX)};
 }

@@ -79,6 +79,8 @@ static size_t leap_below(pxl_listing *listing, const pxl_name *name, const pxl_e
     size_t len;
 
     if (external->tail == SIZE_MAX || dead > external->tail_end) return 0;
+    /* Beside a deleted shared mailbox may stand one without a stamp, whose name begins otherwise. */
+    if (name->stepped && name->category < CATEGORY_OWNER_DELETED) return 0;
     if (dead <= external->tail) return leap_out(listing, name, leap);
     len = external->tail_key + (dead - external->tail);
     if (len > name->len) return 0;
@@ -95,13 +97,13 @@ static size_t leap_over(const pxl_listing *listing, const pxl_name *name, pxl_ca
     const size_t domain = name->domain_len ? name->domain_len + 1 : 0;
 
     if (selects(listing, PXL_SELECT_SUBSCRIBED)) return 0;
-    if (wanted == CATEGORY_OTHER_USER && pxl_name_owned(listing->view, name) && !name->stamp.len) {
+    if (wanted == CATEGORY_OTHER_USER && pxl_name_owned(listing->view, name) && !name->stepped) {
         size_t owner = name->local_at + name->local_len;
         memcpy(leap, name->key, owner);
         leap[owner] = PXL_SEPARATOR + 1;
         return owner + 1;
     }
-    if (wanted >= CATEGORY_SHARED && name->local_len && !name->stamp.len) {
+    if (wanted >= CATEGORY_SHARED && name->local_len && !name->stepped) {
         memcpy(leap, name->key, domain);
         memcpy(leap + domain, USERS, 5);
         leap[domain + 4]++;

@@ -287,6 +287,7 @@ typedef struct {             /* who asks, and in which namespace; slices stay th
     uint32_t hidden_count;
     uint32_t hidden_recursive;           /* how many of them RECURSIVEMATCH hides too: the first ones */
     uint32_t owner_rights, admin_rights; /* implicit */
+    uint32_t with_a;                     /* what a granted "a" brings (acl_admin_implies_write) */
 } pxl_view;
 
 enum {                       /* the form of a LIST command decides how flags are spelt */

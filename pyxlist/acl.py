@@ -19,6 +19,7 @@ from pyxlist.config import Config
 
 __all__ = [
     "ANYONE",
+    "WRITE_RIGHTS",
     "Acl",
     "Asker",
     "CyrusPolicy",
@@ -143,7 +144,7 @@ _ADMIN_ADDS: Final = Rights.parse("la")
 # Any one of these makes MYRIGHTS answer; s w p t e n and digits alone leave the mailbox "nonexistent".
 _MYRIGHTS_NEEDS: Final = Rights.parse("lrikxa")
 # What acl_admin_implies_write adds to a granted "a".
-_WRITE: Final = Rights.parse("switen")
+WRITE_RIGHTS: Final = Rights.parse("switen")
 
 
 # --- evaluation ---
@@ -184,7 +185,7 @@ def effective(
             mask = rights.mask if isinstance(rights, Rights) else _mask_of(rights, deleteright)
             granted, denied = (granted, denied | mask) if negative else (granted | mask, denied)
     if admin_implies_write and granted & _BITS["a"]:
-        granted |= _WRITE.mask
+        granted |= WRITE_RIGHTS.mask
     return Rights(granted & ~denied)
 
 

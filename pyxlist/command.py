@@ -144,7 +144,8 @@ class View:
         match command:
             case NamespaceCommand():
                 inbox = self._reader.lookup(self.namespace.owner_prefix)
-                return self.namespace.namespace_line(inbox is not None and inbox.is_live)
+                usable = inbox is not None and inbox.is_live and not inbox.mbtype & Mbtype.RESERVED
+                return self.namespace.namespace_line(usable)
             case MyRightsCommand(mailbox):
                 rights = self._rights_for_client(mailbox)
                 printed = octets_of(rights.format(self._config.deleteright))
@@ -203,7 +204,7 @@ class View:
         """
         key = self.namespace.key_of(typed)
         if key is None and is_special_use(typed):
-            key = self._reader.special_use(self.namespace.userid, typed)
+            key = self._reader.special_use(self.namespace.userid, self.namespace.owner_prefix, typed)
         entry = None if key is None else self._reader.lookup(key)
         if entry is None or not entry.is_live:
             raise CommandError(_MISSING, "NO")

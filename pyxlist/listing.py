@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final, NamedTuple, NoReturn
 
 from pyxlist._pxl import ffi, lib
-from pyxlist.acl import ANYONE, Rights
+from pyxlist.acl import ANYONE, WRITE_RIGHTS, Rights
 from pyxlist.config import Config
 from pyxlist.cyrusdb import raise_core_error
 from pyxlist.index.env import Store
@@ -399,6 +399,7 @@ def _c_view(namespace: Namespace, keep: list[Any]) -> Any:
             "hidden_recursive": len(config.dav_folders_recursivematch),
             "owner_rights": _implicit(config).mask,
             "admin_rights": Rights.parse("la").mask,
+            "with_a": WRITE_RIGHTS.mask if config.acl_admin_implies_write else 0,
         },
     )
 

@@ -63,12 +63,15 @@ class Reader:
         with self.store.read() as txn:
             return groups_of(txn, self.store.tables["meta"], userid)
 
-    def special_use(self, userid: str, use: bytes) -> bytes | None:
-        """Key name of the user's own mailbox with an RFC 6154 attribute (any case), None if there is none."""
+    def special_use(self, userid: str, inbox: bytes, use: bytes) -> bytes | None:
+        """Key name of the first of the user's folders with an RFC 6154 attribute (any case), None if there is none.
+
+        `inbox` is the key name of the user's INBOX, which is no folder, whatever it is annotated with.
+        """
         owner = octets_of(userid) + b"\x00"
         with self.store.read() as txn:
             for key, uses in iter_list(txn, self.store.tables["specialuse"], owner):
-                if use.lower() in uses.lower().split():
+                if use.lower() in uses.lower().split() and key != inbox:
                     return key
         return None
 

@@ -44,9 +44,12 @@ def split(text: bytes, separator: bytes) -> tuple[bytes, ...]:
 
 
 def hex_stamp(text: bytes) -> int:
-    """The leading hexadecimal number of a component, 0 if there is none (C's strtoul, without signs)."""
-    digits = re.match(rb"\s*(?:0[xX])?([0-9a-fA-F]*)", text)
-    return min(int(digits[1] or b"0", 16), 2**64 - 1) if digits else 0
+    """The leading hexadecimal number of a component, 0 if there is none (C's strtoul)."""
+    digits = re.match(rb"\s*([-+]?)(?:0[xX])?([0-9a-fA-F]*)", text)
+    if not digits:
+        return 0
+    value = min(int(digits[2] or b"0", 16), 2**64 - 1)
+    return -value % 2**64 if digits[1] == b"-" else value
 
 
 class Spelling:

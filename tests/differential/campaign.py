@@ -1,0 +1,292 @@
+"""A campaign: worlds on a real server under many configurations, and every answer compared.
+
+    python -m tests.differential.campaign --seed 1 --answers 200000 [--keep FOLDER]
+
+Each round starts a server with configurations drawn from the seed, then brings worlds to it: either written
+into its databases, which can hold what no command makes, or made by IMAP commands of its users.  A world
+that is answered differently is made as small as it still differs and kept as a case.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import os
+import pathlib
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from random import Random
+from typing import Any, Final
+
+import pyxlist
+from tests.worlds import (
+    GROUPS,
+    USUAL,
+    World,
+    groups_of,
+    logging_in,
+    random_configuration,
+    random_listing,
+    random_question,
+    random_world,
+)
+
+from .drive import drive
+from .imap import Session
+from .server import Server
+
+# The two namespaces by the two separators, then with domains: what nearly all installations use.
+_USUAL: Final[tuple[dict[str, str], ...]] = (
+    {},
+    {"altnamespace": "no"},
+    {"altnamespace": "no", "unixhierarchysep": "no"},
+    {"virtdomains": "userid"},
+)
+_RANDOM_CONFIGURATIONS: Final = 6
+_WORLDS_A_ROUND: Final = 8
+_KEPT: Final = 20
+_SUBSCRIPTIONS: Final = ("user", "domain")  # folders of a configdirectory
+
+
+@dataclasses.dataclass(frozen=True)
+class Difference:
+    """One question answered differently by the server and by the package."""
+
+    options: Mapping[str, str]
+    userid: str
+    command: bytes
+    served: tuple[str, str, bytes]
+    answered: tuple[str, str, bytes]
+
+    def __str__(self) -> str:
+        unusual = {name: text for name, text in self.options.items() if USUAL[name] != text}
+        sides = [[*untagged.split(b"\r\n"), (status, text)] for status, text, untagged in (self.served, self.answered)]
+        lines = [
+            f"  {sign} {line!r}" for sign, n in (("-", 0), ("+", 1)) for line in sides[n] if line not in sides[1 - n]
+        ]
+        return "\n".join((f"{self.userid}: {self.command!r} under {unusual}", *(lines or ("  in another order",))))
+
+
+class Host:
+    """A running server and one session for each user and configuration, kept while worlds change below it."""
+
+    def __init__(self, server: Server) -> None:
+        """`server` is running."""
+        self.server = server
+        self._sessions: dict[tuple[str, int], Session] = {}
+
+    def session(self, userid: str, number: int) -> Session:
+        """The session of a user under a configuration."""
+        place = userid, number
+        if place not in self._sessions:
+            self._sessions[place] = self.server.session(userid, number)
+        return self._sessions[place]
+
+    def forget(self) -> None:
+        """End all sessions; the next question logs in anew."""
+        self.close()
+        self._sessions.clear()
+
+    def close(self) -> None:
+        """End all sessions."""
+        for session in self._sessions.values():
+            session.close()
+
+    def install(self, world: World) -> None:
+        """Put a world in the place of the server's databases, each by renaming a new file over the old."""
+        with tempfile.TemporaryDirectory(dir=self.server.root) as name:
+            folder = pathlib.Path(name)
+            world.write(folder)
+            _give_away(folder)  # Cyrus' tools are run by root and work as cyrus
+            for database in ("mailboxes.db", "annotations.db"):
+                converted = folder / f"{database}.twoskip"
+                self.server.tool("cvt_cyrusdb", folder / database, "flat", converted, "twoskip")
+                os.replace(converted, self.server.directory / database)
+        world.write_subscriptions(self.server.directory)
+        for name in _SUBSCRIPTIONS:
+            _give_away(self.server.directory / name)
+
+    def ask(self, userid: str, number: int, commands: Sequence[bytes]) -> list[tuple[str, str, bytes]]:
+        """What the server answers, in the form the package's answers are compared in."""
+        return [_comparable(*reply) for reply in self.session(userid, number).ask_all(commands)]
+
+
+def _give_away(top: pathlib.Path) -> None:
+    shutil.chown(top, "cyrus", "mail")
+    for path in top.rglob("*"):
+        shutil.chown(path, "cyrus", "mail")
+
+
+def _comparable(status: str, text: str, untagged: bytes) -> tuple[str, str, bytes]:
+    """An OK's text tells the server's time; that of a refusal counts."""
+    return status, "" if status == "OK" else text, untagged
+
+
+def answers(folder: pathlib.Path, conf: pathlib.Path, batteries: Mapping[str, Sequence[bytes]]) -> Iterator[Any]:
+    """(userid, command, comparable answer) of the package, from a copy of a server's databases."""
+    config = pyxlist.Config.from_imapd_conf(conf)
+    index_path = folder / f"index-{conf.stem}"
+    shutil.rmtree(index_path, ignore_errors=True)
+    pyxlist.build(
+        folder / "mailboxes.db", index_path, config=config, subscriptions=folder, annotations=folder / "annotations.db"
+    )
+    with pyxlist.open(index_path) as index:
+        assert list(index.check()) == []
+        for userid, commands in batteries.items():
+            view = index.view(userid, groups=groups_of(userid))
+            for command in commands:
+                yield userid, command, _comparable(*view.respond(command))
+
+
+def copy_databases(directory: pathlib.Path, folder: pathlib.Path) -> None:
+    """A server's mailboxes.db, annotations.db and subscriptions, as they are while it runs."""
+    for name in ("mailboxes.db", "annotations.db"):
+        shutil.copy(directory / name, folder / name)
+    for name in _SUBSCRIPTIONS:
+        shutil.rmtree(folder / name, ignore_errors=True)
+        if (directory / name).exists():
+            shutil.copytree(directory / name, folder / name)
+
+
+class Campaign:
+    """Counts what was compared and keeps what differed."""
+
+    def __init__(self, seed: int, keep: pathlib.Path | None = None, questions: int = 10) -> None:
+        """`questions` a user, configuration and world; half of them are LISTs."""
+        self.seed, self.keep, self.questions = seed, keep, questions
+        self.compared = self.worlds = 0
+        self.differences: list[Difference] = []
+
+    def run(self, wanted: int, limit_s: float = 1e9) -> None:
+        """Rounds until `wanted` answers were compared; a round is whole unless it shows many differences."""
+        started, number = time.monotonic(), 0
+        while self.compared < wanted and time.monotonic() - started < limit_s and len(self.differences) < _KEPT:
+            self._round(Random(f"{self.seed}/{number}"), wanted)
+            number += 1
+
+    def _round(self, rng: Random, wanted: int) -> None:
+        usual = [{**USUAL, **options} for options in _USUAL]
+        configurations = usual + [random_configuration(rng) for _ in range(_RANDOM_CONFIGURATIONS)]
+        with tempfile.TemporaryDirectory(prefix="pyxlist-cyrus-") as name:
+            os.chmod(name, 0o755)
+            with Server(pathlib.Path(name, "server"), configurations, GROUPS) as server:
+                host = Host(server)
+                for number in range(_WORLDS_A_ROUND):
+                    if self.compared < wanted and len(self.differences) < _KEPT:
+                        self._world(host, rng, made_by_commands=number % 2 == 1)
+                host.close()
+
+    def _world(self, host: Host, rng: Random, *, made_by_commands: bool) -> None:
+        world = random_world(rng, rng.choice((6, 15, 30)))
+        if made_by_commands:
+            host.install(World({}))
+            host.forget()
+            drive(rng, host.server.configurations, host.session)
+        else:
+            host.install(world)
+        self.worlds += 1
+        found = self.compare(host, rng, world)
+        self.differences += found
+        for difference in found[:6]:
+            print(f"seed {self.seed}, world {self.worlds}{' by commands' if made_by_commands else ''}: {difference}")
+        if found and self.keep and not made_by_commands:
+            self._keep(host, world, found)
+
+    def compare(self, host: Host, rng: Random, world: World) -> list[Difference]:
+        """Random questions of every user under every configuration about what the server holds now."""
+        found = []
+        with tempfile.TemporaryDirectory() as name:
+            folder = pathlib.Path(name)
+            copy_databases(host.server.directory, folder)
+            for number, options in enumerate(host.server.configurations):
+                batteries = {userid: self._battery(rng, options, world) for userid in logging_in(options)}
+                found += compare_one(host, folder, number, batteries)
+                self.compared += sum(map(len, batteries.values()))
+        return found
+
+    def _battery(self, rng: Random, options: Mapping[str, str], world: World) -> list[bytes]:
+        half = self.questions // 2
+        listings = [random_listing(rng, options) for _ in range(self.questions - half)]
+        return listings + [random_question(rng, options, world) for _ in range(half)]
+
+    def _keep(self, host: Host, world: World, found: Sequence[Difference]) -> None:
+        """The smallest world that shows the first difference, with the server's answer, as JSON."""
+        assert self.keep is not None
+        first = found[0]
+        number = host.server.configurations.index(first.options)
+        small = self._shrink(host, world, number, first)
+        host.install(small)
+        served = host.ask(first.userid, number, [first.command])[0]
+        case = case_json(small, first.options, first.userid, first.command, served)
+        self.keep.mkdir(parents=True, exist_ok=True)
+        (self.keep / f"seed{self.seed}-{self.worlds}.json").write_text(case)
+
+    def _shrink(self, host: Host, world: World, number: int, shown: Difference) -> World:
+        smaller = True
+        while smaller:
+            smaller = False
+            for part in world.parts():
+                if _differs(host, part, number, shown):
+                    world, smaller = part, True
+                    break
+        return world
+
+
+def compare_one(
+    host: Host, folder: pathlib.Path, number: int, batteries: Mapping[str, Sequence[bytes]]
+) -> list[Difference]:
+    """Differences under one configuration."""
+    served: dict[tuple[str, bytes], tuple[str, str, bytes]] = {}
+    for userid, commands in batteries.items():
+        replies = host.ask(userid, number, commands)
+        served.update(((userid, command), reply) for command, reply in zip(commands, replies, strict=True))
+    options = host.server.configurations[number]
+    return [
+        Difference(options, userid, command, served[userid, command], answer)
+        for userid, command, answer in answers(folder, host.server.imapd_conf(number), batteries)
+        if served[userid, command] != answer
+    ]
+
+
+def _differs(host: Host, world: World, number: int, shown: Difference) -> bool:
+    host.install(world)
+    with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
+        copy_databases(host.server.directory, folder)
+        return bool(compare_one(host, folder, number, {shown.userid: [shown.command]}))
+
+
+def case_json(
+    world: World, options: Mapping[str, str], userid: str, command: bytes, served: tuple[str, str, bytes]
+) -> str:
+    """A case: a world, who asks what in which namespace, and what the server answered."""
+    status, text, untagged = served
+    answer = {"status": status, "text": text, "untagged": untagged.decode("latin-1").splitlines(keepends=True)}
+    less = {name: text for name, text in options.items() if USUAL.get(name) != text}
+    question = {"userid": userid, "command": command.decode("latin-1"), "options": less}
+    return json.dumps({**question, "answer": answer, "world": world.to_json()}, indent=1) + "\n"
+
+
+def main() -> int:
+    """The command line; exit status 1 when something differed."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seed", type=int, default=int(time.time()))
+    parser.add_argument("--answers", type=int, default=5000)
+    parser.add_argument("--keep", type=pathlib.Path)
+    parser.add_argument("--questions", type=int, default=10)
+    arguments = parser.parse_args()
+    campaign = Campaign(arguments.seed, arguments.keep, arguments.questions)
+    started = time.monotonic()
+    campaign.run(arguments.answers)
+    print(
+        f"seed {campaign.seed}: {campaign.compared} answers in {campaign.worlds} worlds compared, "
+        f"{len(campaign.differences)} differences, {time.monotonic() - started:.0f} s"
+    )
+    return bool(campaign.differences)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
