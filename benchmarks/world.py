@@ -26,7 +26,7 @@ from typing import Final, NamedTuple
 
 from benchmarks.twoskip_writer import Progress, random_levels, write_twoskip
 
-__all__ = ["WorldSpec", "WorldSummary", "main", "memberships", "write_world"]
+__all__ = ["WorldSpec", "WorldSummary", "imapd_conf", "main", "memberships", "write_world"]
 
 _SEP: Final = b"\x1f"
 _OWN_RIGHTS: Final = b"lrswipkxtecdan"
@@ -370,7 +370,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _imapd_conf(out: Path) -> str:
+def imapd_conf(out: Path) -> str:
     """Just enough for Cyrus' tools, and the namespace most sites have."""
     settings = {
         "configdirectory": out.parent, "mboxlist_db": "twoskip", "mboxlist_db_path": out,
@@ -392,7 +392,7 @@ def _run(spec: WorldSpec, options: argparse.Namespace) -> WorldSummary:
     if terminal:
         print("\r\033[K", end="", file=sys.stderr)
     if options.imapd_conf:
-        Path(options.imapd_conf).write_text(_imapd_conf(out), encoding="utf-8")
+        Path(options.imapd_conf).write_text(imapd_conf(out), encoding="utf-8")
     if options.groups_file:
         lines = (f"{group}:{','.join(users)}\n" for group, users in memberships(spec).items())
         Path(options.groups_file).write_text("".join(lines), encoding="utf-8")

@@ -1,0 +1,77 @@
+"""Results as a table for people and as JSON for programs."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import lmdb
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.measure import Result
+from benchmarks.plan import Plan
+
+__all__ = ["save", "show"]
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def show(results: list[Result]) -> None:
+    """The table: each number beside its baseline, with the bar and whether it is met."""
+    table = Table(title="Measured beside their baselines, medians", title_justify="left")
+    for name, side in (("question", "left"), ("what", "left"), ("measured", "right"), ("against", "left"),
+                       ("baseline", "right"), ("unit", "left"), ("ratio", "right"), ("bar", "right"),
+                       ("verdict", "left")):  # fmt: skip
+        table.add_column(name, justify="right" if side == "right" else "left", overflow="fold")
+    for r in results:
+        bar = "" if r.bar is None else f"{'>=' if r.at_least else '<='} {r.bar:g}"
+        table.add_row(r.question, r.what, _number(r.measured), r.against, _number(r.baseline), r.unit,
+                      _number(r.ratio), bar, r.verdict)  # fmt: skip
+    Console(width=None if os.isatty(1) else 180).print(table)
+
+
+def _commit() -> str:
+    here = Path(__file__).parent
+    run = subprocess.run(
+        ["git", "describe", "--always", "--dirty"], cwd=here, capture_output=True, text=True, check=False
+    )
+    return run.stdout.strip() or "unknown"
+
+
+def _machine() -> dict[str, Any]:
+    model = [
+        line.partition(":")[2].strip()
+        for line in Path("/proc/cpuinfo").read_text().splitlines()
+        if "model name" in line
+    ]
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return {
+        "processor": model[0] if model else platform.processor(),
+        "processors": os.cpu_count(),
+        "memory_bytes": memory,
+        "system": platform.release(),
+        "python": platform.python_version(),
+        "lmdb": lmdb.version(),
+    }
+
+
+def save(folder: Path, plan: Plan, results: list[Result]) -> Path:
+    """Write what was measured, on which machine, from which commit, in which worlds; the file."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{time.strftime('%Y%m%d-%H%M%S')}.json"
+    content = {
+        "commit": _commit(),
+        "machine": _machine(),
+        "worlds": {name: repr(getattr(plan, name)) for name in ("main", "public", "wide", "worst", "sizes")},
+        "results": [{**result._asdict(), "verdict": result.verdict} for result in results],
+    }
+    path.write_text(json.dumps(content, indent=1), encoding="utf-8")
+    return path
