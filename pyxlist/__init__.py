@@ -37,6 +37,7 @@ from pyxlist.errors import (
 from pyxlist.follow.hooks import Hooks
 from pyxlist.index.build import BuildReport, build
 from pyxlist.index.check import Difference
+from pyxlist.index.durability import Durability
 from pyxlist.listing import Item
 from pyxlist.opened import Index
 from pyxlist.opened import open_index as open
@@ -51,6 +52,7 @@ __all__ = [
     "Config",
     "CorruptSourceError",
     "Difference",
+    "Durability",
     "Entry",
     "GapError",
     "Hooks",

@@ -15,6 +15,7 @@ from pyxlist.config import Config
 from pyxlist.entry import Entry
 from pyxlist.follow.hooks import Hooks
 from pyxlist.index import check
+from pyxlist.index.durability import Durability
 from pyxlist.index.env import WRITE_TIMEOUT_S, open_store
 from pyxlist.index.read import Reader
 from pyxlist.index.transaction import begin_write
@@ -88,14 +89,17 @@ class Index:
         return self._reader.groups_of(canonical_userid(userid, self.config))
 
     @contextlib.contextmanager
-    def write(self, timeout_s: float = WRITE_TIMEOUT_S) -> Iterator[Hooks]:
+    def write(
+        self, timeout_s: float = WRITE_TIMEOUT_S, durability: Durability = Durability.EVERY_COMMIT
+    ) -> Iterator[Hooks]:
         """One write transaction for a `with` block: Cyrus' mboxlist verbs, visible to all at once when it
         ends.
 
-        Nothing of it is kept when the block raises.  Raises StoreBusyError, which says who holds the lock,
-        when others write for longer than `timeout_s`; StoreFullError without room.
+        Nothing of it is kept when the block raises.  The block belongs to its thread.  Raises
+        StoreBusyError, which says who holds the lock, when others write for longer than `timeout_s`;
+        StoreFullError without room; StoreError where the index may not be written.
         """
-        with begin_write(self._store, timeout_s) as transaction:
+        with begin_write(self._store, timeout_s, durability) as transaction:
             yield Hooks(transaction)
 
     def changes(self, view: View, since: Changes | None = None) -> Changes:

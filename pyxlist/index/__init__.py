@@ -2,6 +2,9 @@
 
 layout.py   tables, keys, what `meta` holds
 env.py      LMDB: one environment a process, forks, stale readers, sizes, damage
+datafile.py     the file under LMDB: its length, its promises, its file system
+lock.py         one writer at a time, in turn
+durability.py   what a power loss may take
 build.py    make an index equal to a source
 companions.py, groups.py   what a server keeps beside: subscriptions, special use, its group file
 write.py    one mailbox changed -> rows changed

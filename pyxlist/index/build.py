@@ -26,6 +26,7 @@ from pyxlist.config import Config
 from pyxlist.cyrusdb import Progress, Source, keys_found, open_source, raise_core_error
 from pyxlist.errors import CorruptSourceError, StoreError, StoreFullError
 from pyxlist.index import companions
+from pyxlist.index.datafile import DATA, promised_bytes, reserve_length
 from pyxlist.index.env import Store, create_store, open_store
 from pyxlist.index.layout import BLOCK_BYTES, WHOLE_TABLE, iter_blocks, iter_changes, pack_meta, unpack_meta
 from pyxlist.index.rows import iter_blocks_of
@@ -96,7 +97,7 @@ def build(
             report = _create(reader, header, path, config, beside, told)
         else:
             report = _update(reader, header, path, config, beside, told)
-    size = (path / "data.mdb").stat().st_size
+    size = promised_bytes(path / DATA)
     return dataclasses.replace(report, seconds=time.monotonic() - started, index_bytes=size)
 
 
@@ -147,6 +148,7 @@ def _create(
             with store.env.begin(write=True) as txn:
                 _put_meta(txn, store, header, config or Config(), counts)
                 outcome = companions.store(txn, store.tables, config or Config(), beside)
+            reserve_length(fresh / DATA)
             store.env.sync(True)
         except lmdb.Error as error:
             raise store.translate(error) from error

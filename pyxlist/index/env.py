@@ -2,7 +2,8 @@
 
 * LMDB must not open one file twice in a process: a registry by inode shares one environment.
 * An environment must not cross a fork: the child drops what it inherited and opens its own.
-* A killed reader keeps its slot, and old pages with it: stale slots are cleared at every open.
+* A killed reader keeps its slot, and old pages with it: stale slots are cleared at every open and by writers.
+* A reader that stands still keeps old pages too: writers name it in a warning.
 * Another process may have grown the map: a transaction that says so is begun again.
 * A data file shorter than its own meta page promises would be SIGBUS at first touch: refused.
 * Network file systems break locks and maps: refused.
@@ -13,11 +14,11 @@ Source: the LMDB manual's caveats, py-lmdb's documentation.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
-import fcntl
+import logging
 import os
 import pathlib
-import struct
 import threading
 import time
 from collections.abc import Iterator
@@ -32,27 +33,28 @@ from pyxlist.errors import (
     StoreFullError,
     StoreVersionError,
 )
+from pyxlist.index.datafile import DATA, REBUILD, refuse_network, refuse_truncated, reserve_length
+from pyxlist.index.durability import Durability, clear_unsynced, is_unsynced, mark_unsynced, refuse_unsynced
 from pyxlist.index.layout import TABLES, VERSION, pack_meta, unpack_meta
+from pyxlist.index.lock import writer_lock
 
 __all__ = ["MAP_BYTES", "WRITE_TIMEOUT_S", "Store", "open_store"]
 
 MAP_BYTES: Final = 1 << 36
 WRITE_TIMEOUT_S: Final = 10.0
+READER_PATIENCE_S: Final = 60.0  # how long a reader may keep one snapshot before writers warn of it
 _MAX_READERS: Final = 2048
-_DATA: Final = "data.mdb"
-_WRITER_LOCK: Final = "writer.lock"
-_NETWORK: Final = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "ceph", "glusterfs", "lustre", "9p"})
-_REBUILD: Final = "delete it and build it anew from its source"
 
+_log = logging.getLogger("pyxlist")
 _registry: dict[tuple[int, int], Store] = {}
-_registry_lock = threading.Lock()
+_registry_lock = threading.RLock()
 
 
 class Store:
     """One open index directory of this process; shared by all its users, closed when the last one is done.
 
     `env` is the live LMDB environment and `tables` its handles: fetched anew for every transaction, because
-    a fork replaces them.
+    a fork, or the first write, replaces them.
     """
 
     def __init__(self, path: pathlib.Path, *, create: bool = False) -> None:
@@ -62,10 +64,20 @@ class Store:
         self.env: Any = None
         self.tables: dict[str, Any] = {}
         self._writing = create
+        self._syncing = not create  # whether commits order their pages on disk
+        self._broken = False  # a write failed so that LMDB wants to be opened again
+        self._timer: threading.Timer | None = None
+        self._looked_s = 0.0
+        self._held_since: dict[tuple[int, int], float] = {}
+        self._warned_s: dict[int, float] = {}
         if create:
             self._open(create)
         else:
             self._open_without_waiting()
+        status = (path / DATA).stat()
+        self.identity = status.st_dev, status.st_ino
+
+    # --- the environment ---
 
     def _open_without_waiting(self) -> None:
         """Open writable where this process may and nobody is writing right now, otherwise for reading.
@@ -74,11 +86,11 @@ class Store:
         whoever is writing.
         """
         with contextlib.ExitStack() as stack:
-            self._writing = os.access(self.path / _DATA, os.W_OK)
+            self._writing = os.access(self.path / DATA, os.W_OK)
             if self._writing:
                 try:
-                    stack.enter_context(self._writer_lock(0))
-                except (OSError, StoreBusyError):
+                    stack.enter_context(writer_lock(self.path, 0))
+                except StoreError:
                     self._writing = False
             self._open()
 
@@ -92,8 +104,9 @@ class Store:
                 max_readers=_MAX_READERS,
                 readonly=not self._writing,
                 create=create,
-                sync=not create,
-                metasync=not create,
+                # The meta page is not synced by LMDB but by _make_durable, when it was promised.
+                sync=self._syncing,
+                metasync=False,
                 mode=0o644,
                 **options,
             )
@@ -101,33 +114,36 @@ class Store:
             self.env.reader_check()
         except lmdb.Error as error:
             raise self.translate(error) from error
+        self._broken = False
         self.pid = os.getpid()
 
-    def prepare_writing(self) -> None:
-        """Make the environment writable, as the first write does; StoreError where the files may not be written."""
-        if not os.access(self.path / _DATA, os.W_OK):
+    def prepare_writing(self, durability: Durability = Durability.EVERY_COMMIT) -> None:
+        """Make the environment one that writes so; StoreError where the files may not be written."""
+        if not os.access(self.path / DATA, os.W_OK):
+            self.refuse_replaced()
             raise StoreError("the index is read-only here", path=self.path, remedy="check the directory's permissions")
-        if not self._writing:
-            with self._writer_lock(WRITE_TIMEOUT_S):
-                self._reopen_for_writing()
+        syncing = durability.within_ms is not None
+        if not self._writing or self._syncing != syncing or self._broken:
+            with writer_lock(self.path, WRITE_TIMEOUT_S):
+                self._reopen(syncing)
 
-    def _reopen_for_writing(self) -> None:
+    def _reopen(self, syncing: bool) -> None:
         """Close and open again, while no read transaction of this process is alive; its readers wait at the door."""
         with _registry_lock:
-            if self._writing:
+            if self._writing and self._syncing == syncing and not self._broken:
                 return
             self.pid = 0
             try:
                 self._await_own_readers()
+                self.sync_now()
                 self.env.close()
-                self._writing = True
+                self._writing, self._syncing = True, syncing
                 self._open()
             finally:
                 self.pid = os.getpid()
 
     def _await_own_readers(self) -> None:
         limit = time.monotonic() + WRITE_TIMEOUT_S
-        time.sleep(0.001)
         while any(pid == os.getpid() for pid, _ in self._readers()):
             if time.monotonic() > limit:
                 raise StoreBusyError(
@@ -137,10 +153,15 @@ class Store:
                 )
             time.sleep(0.001)
 
-    def _readers(self) -> list[tuple[int, int]]:
-        """(process id, transaction id) of every read transaction alive in any process."""
-        lines = (line.split() for line in self.env.readers().splitlines()[1:])
-        return [(int(words[0]), int(words[2])) for words in lines if len(words) >= 3 and words[2].isdigit()]
+    def check_fork(self) -> None:
+        """Reopen what was inherited through a fork; called before every transaction."""
+        if self.pid == os.getpid():
+            return
+        with _registry_lock:
+            if self.pid != os.getpid():
+                self._timer = None
+                self.env.close()
+                self._open_without_waiting()
 
     def translate(self, error: lmdb.Error) -> StoreError:
         """What an LMDB error means to a user of the index."""
@@ -149,98 +170,174 @@ class Store:
             return StoreFullError("the index has reached its map size", path=path, got=MAP_BYTES)
         if isinstance(error, lmdb.DiskError) or "No space left" in str(error):
             return StoreFullError("no space left on the device", path=path, remedy="free some space and try again")
-        if isinstance(error, (lmdb.CorruptedError, lmdb.InvalidError, lmdb.PageNotFoundError, lmdb.PanicError)):
-            return StoreDamagedError(f"LMDB finds it damaged: {error}", path=path, remedy=_REBUILD)
+        if isinstance(error, lmdb.PanicError):
+            return StoreError("an earlier write failed on the device", path=path, remedy="check the disk, try again")
+        if isinstance(error, (lmdb.CorruptedError, lmdb.InvalidError, lmdb.PageNotFoundError)):
+            return StoreDamagedError(f"LMDB finds it damaged: {error}", path=path, remedy=REBUILD)
         if isinstance(error, lmdb.NotFoundError):
-            return StoreDamagedError("a table of the index is missing", path=path, remedy=_REBUILD)
+            return StoreDamagedError("a table of the index is missing", path=path, remedy=REBUILD)
         if isinstance(error, lmdb.ReadersFullError):
             return StoreBusyError("all reader slots are taken", path=path, expected=f"below {_MAX_READERS}")
         return StoreError(str(error), path=path)
 
-    def check_fork(self) -> None:
-        """Reopen what was inherited through a fork; called before every transaction."""
-        if self.pid == os.getpid():
-            return
-        with _registry_lock:
-            if self.pid != os.getpid():
-                self.env.close()
-                self._open_without_waiting()
+    # --- reading ---
 
     def begin_read(self) -> Any:
-        """A read transaction; the caller aborts it.  Cost: under a microsecond."""
-        if self.pid != os.getpid():
-            self.check_fork()
-        try:
-            return self.env.begin()
-        except lmdb.MapResizedError:
-            self.env.set_mapsize(0)
-            return self.env.begin()
-        except lmdb.ReadersFullError:
-            self.env.reader_check()
-            return self.env.begin()
+        """A read transaction; the caller aborts it.  Cost: under a microsecond.  Raises StoreError."""
+        while True:
+            if self.pid != os.getpid():
+                self.check_fork()
+            env = self.env
+            try:
+                txn = env.begin()
+            except lmdb.MapResizedError:
+                env.set_mapsize(0)
+                continue
+            except lmdb.Error as error:
+                if env is self.env and self.pid and not self._free_slots(error):
+                    raise self.translate(error) from error
+                continue
+            if self.pid and env is self.env:
+                return txn
+            # Begun while another thread was about to close the environment.
+            txn.abort()
+
+    def _free_slots(self, error: lmdb.Error) -> bool:
+        """Whether clearing the slots of dead readers helped."""
+        return isinstance(error, lmdb.ReadersFullError) and self.env.reader_check() > 0
 
     @contextlib.contextmanager
     def read(self) -> Iterator[Any]:
         """A read transaction for a `with` block; raises StoreError for what LMDB raises in it."""
+        txn = self.begin_read()
         try:
-            txn = self.begin_read()
-            try:
-                yield txn
-            finally:
-                txn.abort()
+            yield txn
         except lmdb.Error as error:
             raise self.translate(error) from error
+        finally:
+            txn.abort()
+
+    # --- writing ---
 
     @contextlib.contextmanager
-    def write(self, timeout_s: float = WRITE_TIMEOUT_S) -> Iterator[Any]:
-        """The one write transaction: durable when the block ends, undone when it raises.
+    def write(
+        self, timeout_s: float = WRITE_TIMEOUT_S, durability: Durability = Durability.EVERY_COMMIT
+    ) -> Iterator[Any]:
+        """The one write transaction: committed when the block ends, undone when it raises.
 
-        Raises StoreBusyError when another process holds the lock for longer than `timeout_s`, and says
-        which; StoreFullError when there is no room, with nothing of the transaction kept.
+        Raises StoreBusyError when another holds the lock for longer than `timeout_s`, and says which;
+        StoreFullError when there is no room, with nothing of the transaction kept; StoreError for an index
+        that was deleted or replaced, and after a fork inside the block.
         """
         self.check_fork()
-        self.prepare_writing()
-        with self._writer_lock(timeout_s):
+        self.prepare_writing(durability)
+        with writer_lock(self.path, timeout_s):
+            self.refuse_replaced()
+            self._watch_readers()
+            self._prepare_file(durability)
             try:
-                with self.env.begin(write=True) as txn:
+                with self._transaction() as txn:
                     yield txn
-                self._settle_length()
+                self._make_durable(durability)
             except lmdb.Error as error:
+                self._broken = not isinstance(error, lmdb.MapFullError)
                 raise self.translate(error) from error
 
     @contextlib.contextmanager
-    def _writer_lock(self, timeout_s: float) -> Iterator[None]:
-        path = self.path / _WRITER_LOCK
-        limit = time.monotonic() + timeout_s
-        with open(path, "a+", encoding="ascii") as lock:
-            while True:
-                try:
-                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError:
-                    if time.monotonic() > limit:
-                        raise StoreBusyError("another process is writing", path=self.path, got=_holder(path)) from None
-                    time.sleep(0.001)
-            lock.truncate(0)
-            lock.write(f"pid {os.getpid()}")
-            lock.flush()
-            yield
+    def _transaction(self) -> Iterator[Any]:
+        pid, txn = os.getpid(), self.env.begin(write=True)
+        try:
+            yield txn
+        except BaseException:
+            if pid == os.getpid():
+                txn.abort()
+            raise
+        if pid != os.getpid():
+            raise StoreError("a write transaction does not cross a fork", path=self.path)
+        txn.commit()
 
-    def _settle_length(self) -> None:
-        """Make the file as long as its meta page says.
+    def refuse_replaced(self) -> None:
+        """Raise StoreError when what is open is not what stands at the path any more."""
+        try:
+            status = (self.path / DATA).stat()
+        except OSError:
+            raise StoreError("the index was deleted while it was open", path=self.path) from None
+        if (status.st_dev, status.st_ino) != self.identity:
+            raise StoreError("the index was replaced while it was open", path=self.path, remedy="open it again")
 
-        LMDB does not write pages that a transaction took at the end and let go again; without this a whole
-        file could look truncated.
-        """
-        path = self.path / _DATA
-        promised = _promised_bytes(path)
-        if promised and path.stat().st_size < promised:
-            os.truncate(path, promised)
+    def _prepare_file(self, durability: Durability) -> None:
+        try:
+            reserve_length(self.path / DATA)
+            if durability.within_ms is None:
+                if not is_unsynced(self.path):
+                    mark_unsynced(self.path)
+            elif is_unsynced(self.path):
+                self.env.sync(True)
+                clear_unsynced(self.path)
+        except OSError as error:
+            raise StoreFullError(f"cannot be written: {error.strerror}", path=self.path) from error
+
+    def _make_durable(self, durability: Durability) -> None:
+        with contextlib.suppress(OSError):
+            reserve_length(self.path / DATA)  # again, for a transaction that let go more than was reserved
+        if durability.within_ms == 0:
+            self.env.sync(True)
+        elif durability.within_ms is not None and self._timer is None:
+            self._timer = threading.Timer(durability.within_ms / 1000, self.sync_now)
+            self._timer.daemon = True
+            self._timer.start()
+
+    def sync_now(self) -> None:
+        """Make durable what was promised for later."""
+        timer, self._timer = self._timer, None
+        if timer is None:
+            return
+        timer.cancel()
+        try:
+            self.env.sync(True)
+        except lmdb.Error as error:
+            self._broken = True
+            _log.error("%s: commits could not be made durable: %s", self.path, error)
+
+    # --- readers that stand still ---
+
+    def _readers(self) -> list[tuple[int, int]]:
+        """(process id, transaction id) of every read transaction alive in any process."""
+        lines = (line.split() for line in self.env.readers().splitlines()[1:])
+        return [(int(words[0]), int(words[2])) for words in lines if len(words) >= 3 and words[2].isdigit()]
 
     def readers_lag(self) -> int:
         """How many transactions behind the newest the oldest reader is, 0 without readers."""
+        return self.oldest_reader()[1]
+
+    def oldest_reader(self) -> tuple[int | None, int]:
+        """Process id of the oldest reader, and how many transactions behind the newest it is."""
         newest = self.env.info()["last_txnid"]
-        return max((newest - txnid for _, txnid in self._readers()), default=0)
+        lags = [(newest - txnid, pid) for pid, txnid in self._readers()]
+        lag, pid = max(lags, default=(0, None))
+        return pid, lag
+
+    def _watch_readers(self) -> None:
+        """Free the slots of dead readers, and warn of those that keep one snapshot; at most once a second."""
+        now = time.monotonic()
+        if now - self._looked_s < 1:
+            return
+        self._looked_s = now
+        self.env.reader_check()
+        newest = self.env.info()["last_txnid"]
+        self._held_since = {reader: self._held_since.get(reader, now) for reader in self._readers()}
+        for (pid, txnid), since in self._held_since.items():
+            overdue = now - since >= READER_PATIENCE_S and now - self._warned_s.get(pid, -now) >= READER_PATIENCE_S
+            if newest > txnid and overdue:
+                self._warned_s[pid] = now
+                _log.warning(
+                    "%s: pid %d has kept one snapshot for %d s and is %d transactions behind; "
+                    "the index grows until it goes on or is stopped",
+                    self.path,
+                    pid,
+                    now - since,
+                    newest - txnid,
+                )
 
     def close(self) -> None:
         """One user is done; the last one closes the environment."""
@@ -250,13 +347,9 @@ class Store:
                 return
             for key in [key for key, store in _registry.items() if store is self]:
                 del _registry[key]
+            if self.pid == os.getpid():
+                self.sync_now()
             self.env.close()
-
-
-def _holder(path: pathlib.Path) -> str:
-    with contextlib.suppress(OSError):
-        return path.read_text(encoding="ascii") or "an unknown holder"
-    return "an unknown holder"
 
 
 def open_store(path: str | os.PathLike[str]) -> Store:
@@ -266,7 +359,7 @@ def open_store(path: str | os.PathLike[str]) -> Store:
     truncated or damaged file.
     """
     directory = pathlib.Path(path)
-    data = directory / _DATA
+    data = directory / DATA
     try:
         status = data.stat()
     except OSError as error:
@@ -275,8 +368,9 @@ def open_store(path: str | os.PathLike[str]) -> Store:
     with _registry_lock:
         store = _registry.get(key)
         if store is None:
-            _refuse_network(directory)
-            _refuse_truncated(data, status.st_size)
+            refuse_network(directory)
+            refuse_truncated(data, status.st_size)
+            refuse_unsynced(directory)
             store = Store(directory)
             _check_version(store)
             _registry[key] = store
@@ -292,17 +386,17 @@ def _check_version(store: Store) -> None:
         version = None if raw is None else unpack_meta(raw)
     except (lmdb.Error, ValueError) as error:
         store.env.close()
-        raise StoreDamagedError("its meta table cannot be read", path=store.path, remedy=_REBUILD) from error
+        raise StoreDamagedError("its meta table cannot be read", path=store.path, remedy=REBUILD) from error
     if version != VERSION:
         store.env.close()
         raise StoreVersionError(
-            "written in another layout", path=store.path, expected=VERSION, got=version, remedy=_REBUILD
+            "written in another layout", path=store.path, expected=VERSION, got=version, remedy=REBUILD
         )
 
 
 def create_store(path: pathlib.Path) -> Store:
     """A new, empty store in an existing empty directory, not synced until it is told to; not shared."""
-    _refuse_network(path)
+    refuse_network(path)
     store = Store(path, create=True)
     store.users = 1
     with store.env.begin(write=True) as txn:
@@ -310,61 +404,18 @@ def create_store(path: pathlib.Path) -> Store:
     return store
 
 
-def _promised_bytes(path: pathlib.Path) -> int:
-    """File length that the newer of LMDB's two meta pages implies; 0 when the file is not LMDB's 0.9 format.
-
-    Source: mdb.c MDB_page, MDB_meta: magic, version, address, map size, two MDB_db (the first one's pad is
-    the page size), last page, transaction id.
-    """
-    meta = struct.Struct("<16x I I Q Q I 44x 48x Q Q")
-    with open(path, "rb") as file:
-        head = file.read(1 << 17)
-    found: list[tuple[int, int]] = []
-    page = 4096
-    for at in (0, page):
-        if len(head) < at + meta.size:
-            break
-        magic, _version, _address, _map, page_size, last_page, txnid = meta.unpack_from(head, at)
-        if magic != 0xBEEFC0DE:
-            continue
-        if at == 0 and page_size != page:
-            page = page_size
-        found.append((txnid, (last_page + 1) * page_size))
-    return max(found, default=(0, 0))[1]
+def _sync_all() -> None:
+    """Keep what was promised for later when the interpreter ends first."""
+    for store in list(_registry.values()):
+        if store.pid == os.getpid():
+            store.sync_now()
 
 
-def _refuse_truncated(data: pathlib.Path, size: int) -> None:
-    try:
-        promised = _promised_bytes(data)
-    except OSError as error:
-        raise StoreError(f"cannot be read: {error.strerror}", path=data) from error
-    if not promised:
-        raise StoreDamagedError("not an LMDB file", path=data, remedy=_REBUILD)
-    if size < promised:
-        raise StoreDamagedError("truncated", path=data, expected=f"{promised} octets", got=size, remedy=_REBUILD)
+def _renew_lock_in_child() -> None:
+    """The thread that may have held the lock does not exist in the child."""
+    global _registry_lock
+    _registry_lock = threading.RLock()
 
 
-def _refuse_network(directory: pathlib.Path) -> None:
-    kind = _file_system(directory)
-    if kind in _NETWORK:
-        raise StoreError(
-            "is on a network file system, where LMDB's locks and maps do not work",
-            path=directory,
-            got=kind,
-            remedy="put the index on a local disk",
-        )
-
-
-def _file_system(directory: pathlib.Path) -> str | None:
-    """The type of the file system a directory is on, as the kernel's mount table names it; None if unknown."""
-    try:
-        device = directory.stat().st_dev
-        table = pathlib.Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return None
-    wanted = f"{os.major(device)}:{os.minor(device)}"
-    for line in table.splitlines():
-        words = line.split()
-        if len(words) > 4 and words[2] == wanted and "-" in words:
-            return words[words.index("-") + 1]
-    return None
+atexit.register(_sync_all)
+os.register_at_fork(after_in_child=_renew_lock_in_child)

@@ -10,6 +10,7 @@ from typing import Any, Final
 from pyxlist.acl import ANYONE, Rights
 from pyxlist.config import Config
 from pyxlist.entry import Entry
+from pyxlist.index.datafile import DATA, promised_bytes
 from pyxlist.index.env import Store
 from pyxlist.index.groups import groups_of
 from pyxlist.index.layout import (
@@ -120,15 +121,17 @@ class Reader:
                 pages = stat["branch_pages"] + stat["leaf_pages"] + stat["overflow_pages"]
                 tables[name] = {"blocks": stat["entries"], "bytes": pages * stat["psize"]}
         info = self.store.env.info()
+        pid, lag = self.store.oldest_reader()
         return {
             "path": str(self.store.path),
             "version": self.meta("version"),
-            "bytes": (self.store.path / "data.mdb").stat().st_size,
+            "bytes": promised_bytes(self.store.path / DATA),
             "mailboxes": (self.meta("counts") or {}).get("mailboxes"),
             "tables": tables,
             "transaction": info["last_txnid"],
             "readers": info["num_readers"],
-            "readers_lag": self.store.readers_lag(),
+            "readers_lag": lag,
+            "oldest_reader": pid,
             "checkpoint": self.meta("checkpoint"),
             "config": self.meta("config"),
         }

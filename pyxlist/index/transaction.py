@@ -14,6 +14,7 @@ from typing import Any
 from pyxlist._pxl import lib
 from pyxlist.config import Config
 from pyxlist.entry import Entry
+from pyxlist.index.durability import Durability
 from pyxlist.index.env import WRITE_TIMEOUT_S, Store
 from pyxlist.index.layout import LOOKUP, WHOLE_TABLE, pack_meta, unpack_meta
 from pyxlist.index.rows import apply_rows, find_row, iter_below, iter_list, put_list, remove_list
@@ -154,13 +155,15 @@ class Transaction:
 
 
 @contextlib.contextmanager
-def begin_write(store: Store, timeout_s: float = WRITE_TIMEOUT_S) -> Iterator[Transaction]:
-    """The write transaction of a `with` block: committed durably when the block ends, undone when it raises.
+def begin_write(
+    store: Store, timeout_s: float = WRITE_TIMEOUT_S, durability: Durability = Durability.EVERY_COMMIT
+) -> Iterator[Transaction]:
+    """The write transaction of a `with` block: committed when the block ends, undone when it raises.
 
     Raises StoreBusyError when another holds the lock for longer than `timeout_s`, StoreFullError when there
     is no room; nothing of the block is kept then.
     """
-    with store.write(timeout_s) as txn:
+    with store.write(timeout_s, durability) as txn:
         transaction = Transaction(txn, store.tables)
         yield transaction
         transaction.flush()

@@ -1,0 +1,89 @@
+"""How durable a commit is, named by what is promised when the power fails.
+
+Whatever the mode, a commit is whole or absent, visible to every process at once, and survives the death
+of any process; the modes differ in what a power loss or a crash of the kernel may take.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import pathlib
+from typing import ClassVar, Final
+
+from pyxlist.errors import StoreDamagedError
+from pyxlist.index.datafile import REBUILD
+
+__all__ = ["Durability", "clear_unsynced", "is_unsynced", "mark_unsynced", "refuse_unsynced"]
+
+_MARK: Final = "unsynced"
+_BOOT_ID: Final = pathlib.Path("/proc/sys/kernel/random/boot_id")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Durability:
+    """`within_ms`: milliseconds after the commit in which a power loss may still undo it; None: no promise.
+
+    `EVERY_COMMIT`  durable before the block ends; the default
+    `within(ms)`    durable that much later; the index is whole after a power loss, without the last commits
+    `REBUILDABLE`   after a power loss the index is refused and has to be built anew
+    """
+
+    within_ms: int | None = 0
+
+    EVERY_COMMIT: ClassVar[Durability]
+    REBUILDABLE: ClassVar[Durability]
+
+    @classmethod
+    def within(cls, ms: int) -> Durability:
+        """Durable within so many milliseconds, as long as this process lives; else by the next commit."""
+        if ms < 1:
+            raise ValueError("within: expected at least one millisecond")
+        return cls(ms)
+
+
+Durability.EVERY_COMMIT = Durability(0)
+Durability.REBUILDABLE = Durability(None)
+
+
+# A directory that is written without syncing has a mark, with the boot it was made in.  After another
+# boot nobody knows which pages have reached the disk.
+
+
+def mark_unsynced(directory: pathlib.Path) -> None:
+    """Note, durably, that from here on the file may not be whole after a power loss."""
+    with open(directory / _MARK, "w", encoding="ascii") as file:
+        file.write(_boot_id())
+        file.flush()
+        os.fsync(file.fileno())
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def is_unsynced(directory: pathlib.Path) -> bool:
+    """Whether the mark is there."""
+    return (directory / _MARK).exists()
+
+
+def clear_unsynced(directory: pathlib.Path) -> None:
+    """Take the mark away, after everything has been synced."""
+    (directory / _MARK).unlink(missing_ok=True)
+
+
+def refuse_unsynced(directory: pathlib.Path) -> None:
+    """Raise StoreDamagedError for an index whose mark is from before the machine last started."""
+    try:
+        boot_id = (directory / _MARK).read_text(encoding="ascii")
+    except OSError:
+        return
+    if boot_id != _boot_id():
+        raise StoreDamagedError(
+            "the machine stopped while it was written with Durability.REBUILDABLE", path=directory, remedy=REBUILD
+        )
+
+
+def _boot_id() -> str:
+    return _BOOT_ID.read_text(encoding="ascii").strip()
