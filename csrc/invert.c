@@ -458,7 +458,7 @@ static int emit_uniques(pxl_inversion *inversion, size_t limit)
     pxl_cutter *cutter = inversion->cutters[PXL_UNIQUEIDS];
     uint8_t key[2 * PXL_NAME_MAX + 1];
 
-    if (!inversion->unique_at)
+    if (!inversion->unique_at && inversion->uniques_len)
         qsort(inversion->uniques, inversion->uniques_len, sizeof *inversion->uniques, compare_uniques);
     while (inversion->unique_at < inversion->uniques_len) {
         const unique *u = &inversion->uniques[inversion->unique_at++];

@@ -85,6 +85,7 @@ static bool scan_list(scanner *s, pxl_slice *out)
     int depth = 0;
 
     if (s->p < s->end && *s->p == '%') s->p++;
+    if (s->p == s->end || *s->p != '(') return false;
     start = s->p + 1;
     do {
         skip_spaces(s);
@@ -260,8 +261,10 @@ int pxl_mbentry_parse(pxl_slice value, pxl_mbentry *entry, pxl_error *error)
 
 int pxl_acl_next(pxl_slice *rest, int tabs, pxl_slice *identifier, pxl_slice *rights)
 {
-    scanner s = {rest->data, rest->data + rest->len};
+    scanner s;
 
+    if (!rest->len) return PXL_END;
+    s = (scanner){rest->data, rest->data + rest->len};
     if (tabs) {
         /* A pair without its last TAB does not count, as Cyrus has it. */
         *identifier = word(&s, '\t');

@@ -132,6 +132,8 @@ def test_what_is_refused() -> None:
         b"%(" + b"Z (" * 500,
         b"%(I {99}\r\nx)",
         b"%(I {99999999999999999999}\r\nx)",
+        b"%x",
+        b"%",
         b"x",
         b"",
     ]

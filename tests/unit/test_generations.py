@@ -160,3 +160,15 @@ def test_plain_names_are_what_python_says(tmp_path_factory: pytest.TempPathFacto
     records = {name.encode(): LEGACY for name in names} | {b"$RACL": b""}
     expected = sorted(key_from_internal(name) for name in names)
     assert keys_of(tmp_path_factory.mktemp("plain"), records)[0] == expected
+
+
+def test_old_and_upgraded_give_the_same_answers(tmp_path: pathlib.Path) -> None:
+    """LIST says the same of a plain database and of what the server's upgrade made of it."""
+    answers = []
+    for name in ("plain.mailboxes.flat", "plain-upgraded.mailboxes.twoskip"):
+        pyxlist.build(unpack(f"content/{name}", tmp_path), tmp_path / f"{name}.index")
+        with pyxlist.open(tmp_path / f"{name}.index") as index:
+            views = [index.view(userid) for userid in ("alice", "carol.ann", "bob", "guest", "nobody-at-all")]
+            commands = [b'LIST "" "*"', b'LIST "" "%"', b'LIST "" (INBOX "%/%") RETURN (MYRIGHTS)']
+            answers.append([bytes(view.respond(command).untagged) for view in views for command in commands])
+    assert answers[0] == answers[1] and all(answers[0][:3])
