@@ -164,20 +164,28 @@ def _workplace(path: pathlib.Path) -> Iterator[pathlib.Path]:
     _sweep(path)
     fresh = path.parent / f".{path.name}.building-{secrets.token_hex(6)}"
     try:
+        _make_directory(fresh, path)
+        with open(fresh / "building.lock", "w", encoding="ascii") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield fresh
+    except OSError as error:
+        raise StoreFullError(f"cannot be written: {error.strerror}", path=path) from error
+    except StoreError as error:
+        # Nobody knows the workplace, and it is gone when this is read.
+        error.path = os.fspath(path)
+        raise
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+
+
+def _make_directory(fresh: pathlib.Path, path: pathlib.Path) -> None:
+    try:
         path.parent.mkdir(parents=True, exist_ok=True)
         fresh.mkdir()
     except OSError as error:
         raise StoreError(
             f"cannot be created: {error.strerror}", path=path, remedy="check the parent directory"
         ) from error
-    with open(fresh / "building.lock", "w", encoding="ascii") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        try:
-            yield fresh
-        except OSError as error:
-            raise StoreFullError(f"cannot be written: {error.strerror}", path=path) from error
-        finally:
-            shutil.rmtree(fresh, ignore_errors=True)
 
 
 def _sweep(path: pathlib.Path) -> None:

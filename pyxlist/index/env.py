@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import errno
 import logging
 import os
 import pathlib
@@ -44,6 +45,7 @@ MAP_BYTES: Final = 1 << 36
 WRITE_TIMEOUT_S: Final = 10.0
 READER_PATIENCE_S: Final = 60.0  # how long a reader may keep one snapshot before writers warn of it
 _MAX_READERS: Final = 2048
+_NO_ROOM: Final = tuple(os.strerror(code) for code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
 
 _log = logging.getLogger("pyxlist")
 _registry: dict[tuple[int, int], Store] = {}
@@ -168,7 +170,7 @@ class Store:
         path = os.fspath(self.path)
         if isinstance(error, lmdb.MapFullError):
             return StoreFullError("the index has reached its map size", path=path, got=MAP_BYTES)
-        if isinstance(error, lmdb.DiskError) or "No space left" in str(error):
+        if isinstance(error, lmdb.DiskError) or any(words in str(error) for words in _NO_ROOM):
             return StoreFullError("no space left on the device", path=path, remedy="free some space and try again")
         if isinstance(error, lmdb.PanicError):
             return StoreError("an earlier write failed on the device", path=path, remedy="check the disk, try again")
@@ -178,7 +180,10 @@ class Store:
             return StoreDamagedError("a table of the index is missing", path=path, remedy=REBUILD)
         if isinstance(error, lmdb.ReadersFullError):
             return StoreBusyError("all reader slots are taken", path=path, expected=f"below {_MAX_READERS}")
-        return StoreError(str(error), path=path)
+        if os.strerror(errno.EACCES) in str(error):
+            remedy = "let its readers write lock.mdb, where they say which pages they read"
+            return StoreError("may not be opened here", path=path, remedy=remedy)
+        return StoreError(str(error).removeprefix(f"{path}: "), path=path)
 
     # --- reading ---
 

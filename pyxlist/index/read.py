@@ -10,7 +10,8 @@ from typing import Any, Final
 from pyxlist.acl import ANYONE, Rights
 from pyxlist.config import Config
 from pyxlist.entry import Entry
-from pyxlist.index.datafile import DATA, promised_bytes
+from pyxlist.errors import StoreDamagedError
+from pyxlist.index.datafile import DATA, REBUILD, promised_bytes
 from pyxlist.index.env import Store
 from pyxlist.index.groups import groups_of
 from pyxlist.index.layout import (
@@ -44,8 +45,15 @@ class Reader:
         return None if raw is None else unpack_meta(raw)
 
     def config(self) -> Config:
-        """The configuration that the index answers by."""
-        return Config.from_dict(self.meta("config"))
+        """The configuration that the index answers by.  Raises StoreDamagedError if it cannot be understood."""
+        try:
+            return Config.from_dict(self.meta("config"))
+        except (TypeError, ValueError) as error:
+            raise StoreDamagedError(
+                f"its configuration cannot be read: {error}",
+                path=self.store.path,
+                remedy=REBUILD,
+            ) from error
 
     def lookup(self, key: bytes) -> Entry | None:
         """The entry of a key name, tombstones and intermediates included.  Cost: one descent, one block."""
