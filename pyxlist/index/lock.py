@@ -46,7 +46,7 @@ def writer_lock(directory: pathlib.Path, timeout_s: float) -> Iterator[None]:
 
 def _open_lock(path: pathlib.Path) -> IO[str]:
     try:
-        return open(path, "a+", encoding="ascii")
+        return open(os.open(path, os.O_RDWR | os.O_CREAT, 0o666), "r+", encoding="ascii")
     except OSError as error:
         gone = error.errno == errno.ENOENT
         message = "no index here any more" if gone else f"cannot be locked: {error.strerror}"
@@ -78,10 +78,13 @@ def _acquire(lock: IO[str], limit: float, directory: pathlib.Path) -> None:
 
 
 def _sign(lock: IO[str]) -> None:
-    """Say who holds it; only for people, so a full disk does not matter."""
+    """Say who holds it; only for people, so a full disk does not matter.
+
+    Written over what stands there: some file systems write a file that was truncated out at once, which
+    costs as much as the commit.
+    """
     with contextlib.suppress(OSError):
-        os.ftruncate(lock.fileno(), 0)
-        os.write(lock.fileno(), b"%d %d" % (os.getpid(), time.time()))
+        os.pwrite(lock.fileno(), b"%10d %12d" % (os.getpid(), time.time()), 0)
 
 
 def _holder(directory: pathlib.Path) -> str:
