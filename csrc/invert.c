@@ -280,6 +280,15 @@ static int understand(pxl_inversion *inversion, pxl_slice name, pxl_slice value,
     return result;
 }
 
+int pxl_inversion_row(pxl_inversion *inversion, pxl_slice name, pxl_slice value, pxl_slice *row, pxl_error *error)
+{
+    pxl_mbentry entry;
+    int result = understand(inversion, name, value, 0, &entry, error);
+
+    if (result == PXL_OK) *row = (pxl_slice){inversion->row.data, inversion->row.len};
+    return result;
+}
+
 static int add_entry(pxl_inversion *inversion, pxl_slice name, const pxl_mbentry *entry, pxl_error *error)
 {
     pxl_slice row = {inversion->row.data, inversion->row.len};

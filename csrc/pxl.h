@@ -113,6 +113,53 @@ void pxl_reader_close(pxl_reader *reader);
 /* Read everything and throw it away; the number of records, for measuring a parse alone. */
 int pxl_reader_drain(pxl_reader *reader, uint64_t *records, pxl_error *error);
 
+/* ---- a file as a log: what was appended to it (tail.c) ------------------------------------------ */
+
+typedef struct {
+    pxl_source source;       /* of its fields: format, version, flags, generation, records, end (skiplist: 0) */
+    uint64_t first;          /* offset of the first record */
+    uint64_t log;            /* from here on records are as they were written, not as a repack ordered them */
+    uint8_t identity[16];    /* what two files of one place may differ in: twom's uuid, skiplist's log start */
+    int summed;              /* records have checksums */
+} pxl_log_header;
+
+enum {
+    PXL_LOG_PUT = 1,
+    PXL_LOG_DELETE = 2,
+    PXL_LOG_COMMIT = 3
+};
+
+enum { PXL_LOG_HEADER = 128 };  /* octets that hold any format's header */
+
+typedef struct {
+    int kind;                /* PXL_LOG_PUT ... */
+    pxl_slice key, value;    /* of a put */
+    uint64_t offset;         /* of the record in the file */
+    /* Of a delete: in twoskip the record after the deleted one (0: it was the last), in twom and
+     * skiplist the deleted record.  Of a commit: where its transaction begins (skiplist: 0). */
+    uint64_t link;
+} pxl_logged;
+
+typedef struct pxl_tail pxl_tail;
+
+/* Read a header from the file's first octets; PXL_E_FORMAT for what is no log. */
+int pxl_log_read_header(const uint8_t *octets, uint64_t len, pxl_log_header *header, pxl_error *error);
+/* NULL without memory. */
+pxl_tail *pxl_tail_new(const pxl_log_header *header);
+void pxl_tail_free(pxl_tail *tail);
+/* Read `len` octets that stand at offset `base` of the file; they must outlive the reading. */
+int pxl_tail_start(pxl_tail *tail, const uint8_t *data, uint64_t base, uint64_t len);
+/* The next record, its checksums checked; PXL_END where the octets end with a record. */
+int pxl_tail_next(pxl_tail *tail, pxl_logged *record, pxl_error *error);
+/* Offset in the file behind the last record that pxl_tail_next gave. */
+uint64_t pxl_tail_at(const pxl_tail *tail);
+/* A mark tells whether a file still has the history it had: a digest of what never changes in the
+ * octets from pxl_log_mark_from on, at most PXL_LOG_MARK of them and not beyond the committed end.
+ * `last` are the 24 octets before that end.  0 is as good as any other: damage is no error here. */
+enum { PXL_LOG_MARK = 1048576 };
+uint64_t pxl_log_mark_from(const pxl_log_header *header, const uint8_t *last);
+uint64_t pxl_log_mark(const pxl_log_header *header, const uint8_t *octets, uint64_t base, uint64_t len);
+
 /* CRC-32 as zlib computes it (reflected 0xEDB88320), of `len` octets. */
 uint32_t pxl_crc32(const uint8_t *data, size_t len);
 /* The same by the slow way that every processor has, for tests to compare. */
@@ -240,6 +287,8 @@ void pxl_inversion_free(pxl_inversion *inversion);
 int pxl_inversion_feed(pxl_inversion *inversion, pxl_reader *reader, uint64_t limit, pxl_error *error);
 /* The same for one record that has no lasting memory: a key name and its mailboxes.db value. */
 int pxl_inversion_add(pxl_inversion *inversion, pxl_slice name, pxl_slice value, pxl_error *error);
+/* The directory row of one record, and nothing else done; good until the next call. */
+int pxl_inversion_row(pxl_inversion *inversion, pxl_slice name, pxl_slice value, pxl_slice *row, pxl_error *error);
 /* After the last record: write blocks of PXL_DIRECTORY (its last), PXL_POSTINGS or PXL_UNIQUEIDS,
  * about `limit` octets at a time.  PXL_MORE or PXL_END. */
 int pxl_inversion_emit(pxl_inversion *inversion, int table, size_t limit, pxl_error *error);

@@ -38,6 +38,7 @@
 #include "reader.h"
 
 #define MAX_LEVEL 31u
+#define FLAG_OPEN 1u
 
 static const uint8_t MAGIC[20] = "\xa1\x02\x8b\x0dtwoskip file\0\0\0";
 
@@ -209,7 +210,9 @@ static int finish(pxl_reader *reader, pxl_error *error)
 
     if (!reader->trusted) pxl_log_rollback(&reader->log);
     result = pxl_log_resolve(reader, key_at, PXL_TARGET_FOLLOWS, error);
-    if (result == PXL_OK && !pxl_reader_salvages(reader) && reader->log.puts_len != reader->source.records)
+    /* In an open transaction the header may already count without the record that is being replaced. */
+    if (result == PXL_OK && !pxl_reader_salvages(reader) && !(reader->source.flags & FLAG_OPEN)
+        && reader->log.puts_len != reader->source.records)
         return pxl_fail(error, PXL_E_CORRUPT, "number of live records", 32, reader->source.records, reader->log.puts_len);
     reader->source.records = reader->log.puts_len;
     return result;

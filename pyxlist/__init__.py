@@ -1,6 +1,7 @@
 """pyxlist: IMAP LIST from an inverted, memory-mapped mailbox list.
 
     build(source, index_path)     make an index of a Cyrus mailboxes.db, or bring it up to date
+    follow(source, index_path)    apply what the server changed since, once or until told to stop
     open(index_path)              -> Index
     Index.view(userid, groups)    -> View: list, respond, rights, state
     Index.lookup, who, verify, check, stat
@@ -34,6 +35,7 @@ from pyxlist.errors import (
     StoreVersionError,
     UnsupportedSourceError,
 )
+from pyxlist.follow import FollowReport, follow
 from pyxlist.follow.hooks import Hooks
 from pyxlist.index.build import BuildReport, build
 from pyxlist.index.check import Difference
@@ -54,6 +56,7 @@ __all__ = [
     "Difference",
     "Durability",
     "Entry",
+    "FollowReport",
     "GapError",
     "Hooks",
     "Index",
@@ -74,5 +77,6 @@ __all__ = [
     "UnsupportedSourceError",
     "View",
     "build",
+    "follow",
     "open",
 ]

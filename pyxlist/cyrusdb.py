@@ -4,8 +4,8 @@ The whole file is read into memory of our own instead of being mapped: a server 
 replace a file while we look at it, and a map would then kill the process.  A live file is read
 without locks.  Its writer only ever appends records, rewrites pointers below the size that the
 header promises, and rewrites the header last; so an image whose every linked record has its
-checksum is a state between two commits.  A torn pointer shows as a wrong checksum, and the file is
-then simply read again.
+checksum is a state between two commits.  A torn pointer shows as a wrong checksum, and one that a
+second later commit overwrote is seen to be newer than the header; the file is then read again.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from pyxlist._pxl import ffi, lib
 from pyxlist.errors import CorruptSourceError, SourceError, StoreDamagedError, UnsupportedSourceError
 
 __all__ = [
+    "FORMATS",
     "STDIN",
     "Image",
     "Progress",
@@ -32,6 +33,7 @@ __all__ = [
     "open_source",
     "raise_core_error",
     "read_image",
+    "settled_mtime_ns",
 ]
 
 # stage, done, total (octets); called at most every 100 ms
@@ -41,8 +43,10 @@ STDIN: Final = "-"
 _CHUNK: Final = 1 << 22
 _ATTEMPTS: Final = 5
 _PAUSE_S: Final = 0.05
+_LAST_BYTES: Final = 24  # of a log's last commit record
+_SETTLED_NS: Final = 2_000_000_000  # file systems keep times in steps of up to two seconds
 
-_FORMATS: Final = {
+FORMATS: Final = {
     lib.PXL_TWOSKIP: "twoskip",
     lib.PXL_SKIPLIST: "skiplist",
     lib.PXL_FLAT: "flat",
@@ -63,12 +67,17 @@ _FOREIGN: Final = (
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Image:
-    """A file's octets as they were read: `data` (a writable C buffer of `size_bytes`), and which file it was."""
+    """A file's octets as they were read: `data` (a writable C buffer of `size_bytes`), and which file it was.
+
+    `mtime_ns` is 0 when the file was written so recently that its time may not tell a later write apart.
+    """
 
     path: str
     data: Any
     size_bytes: int
     inode: int
+    device: int
+    mtime_ns: int
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -76,8 +85,10 @@ class Source:
     """What the header of a source says.
 
     `end` is the number of committed octets, `records` what the header promises (0: it does not say),
-    `generation` grows with each repack, `inode` of the file that was read (0 for stdin).  `keys` is the
-    generation of its content, once that is known: "typed" (3.6 and later), "plain" (before, and dumps), "".
+    `generation` grows with each repack, `inode`, `device` and `mtime_ns` are those of the file that was read
+    (0 for stdin).  `keys` is the generation of its content, once that is known: "typed" (3.6 and later),
+    "plain" (before, and dumps), "".  For a follower: `identity` and a digest `mark` of what stands from
+    `mark_from` on tell one history of a file from another (csrc/tail.c); empty and 0 for what is no log.
     """
 
     path: str
@@ -89,6 +100,11 @@ class Source:
     size_bytes: int
     inode: int
     keys: str = ""
+    device: int = 0
+    mtime_ns: int = 0
+    identity: str = ""
+    mark_from: int = 0
+    mark: int = 0
 
 
 def keys_found(inversion: Any) -> str:
@@ -116,14 +132,19 @@ def read_image(path: str | os.PathLike[str], progress: Progress | None = None) -
         raise SourceError(f"cannot be read: {error.strerror}", path=name) from error
     except MemoryError as error:
         raise SourceError("does not fit into memory", path=name, got=size) from error
-    return Image(name, data, done, status.st_ino)
+    return Image(name, data, done, status.st_ino, status.st_dev, settled_mtime_ns(status))
+
+
+def settled_mtime_ns(status: os.stat_result) -> int:
+    """A file's time of change, or 0 while another write could still get the same one (or the clock is off)."""
+    return status.st_mtime_ns if status.st_mtime_ns < time.time_ns() - _SETTLED_NS else 0
 
 
 def _read_stdin() -> Image:
     octets = bytearray()
     while chunk := sys.stdin.buffer.read(_CHUNK):
         octets += chunk
-    return Image("stdin", ffi.from_buffer("uint8_t[]", octets or bytearray(1)), len(octets), 0)
+    return Image("stdin", ffi.from_buffer("uint8_t[]", octets or bytearray(1)), len(octets), 0, 0, 0)
 
 
 def _fill(file: Any, view: memoryview, progress: Progress | None) -> int:
@@ -140,7 +161,9 @@ def _fill(file: Any, view: memoryview, progress: Progress | None) -> int:
 
 
 @contextlib.contextmanager
-def open_source(path: str | os.PathLike[str], progress: Progress | None = None) -> Iterator[tuple[Any, Source]]:
+def open_source(
+    path: str | os.PathLike[str], progress: Progress | None = None
+) -> Iterator[tuple[Any, Source]]:
     """The C reader of a source, placed before its first record, and what its header says.
 
     A file caught in the middle of a header or pointer rewrite is read again, up to five times.
@@ -215,9 +238,10 @@ def _changed_since(image: Image) -> bool:
 
 def _describe(image: Image, reader: Any) -> Source:
     source = lib.pxl_reader_source(reader)
+    identity, mark_from, mark = _mark(image, source.end)
     return Source(
         path=image.path,
-        format=_FORMATS[source.format],
+        format=FORMATS[source.format],
         version=source.version,
         generation=source.generation,
         records=source.records,
@@ -225,7 +249,23 @@ def _describe(image: Image, reader: Any) -> Source:
         size_bytes=image.size_bytes,
         inode=image.inode,
         keys=_KEYS[source.keys],
+        device=image.device,
+        mtime_ns=image.mtime_ns,
+        identity=identity,
+        mark_from=mark_from,
+        mark=mark,
     )
+
+
+def _mark(image: Image, end: int) -> tuple[str, int, int]:
+    """(identity, mark_from, mark) of an image whose committed octets end at `end`."""
+    header = ffi.new("pxl_log_header *")
+    if end < _LAST_BYTES or lib.pxl_log_read_header(image.data, image.size_bytes, header, ffi.NULL) < 0:
+        return "", 0, 0
+    header.source.end = end
+    start = lib.pxl_log_mark_from(header, image.data + end - _LAST_BYTES)
+    length = min(end - start, lib.PXL_LOG_MARK)
+    return bytes(header.identity).hex(), start, lib.pxl_log_mark(header, image.data + start, start, length)
 
 
 def raise_core_error(error: Any, path: str) -> None:

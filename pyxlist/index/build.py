@@ -26,13 +26,14 @@ from pyxlist.config import Config
 from pyxlist.cyrusdb import Progress, Source, keys_found, open_source, raise_core_error
 from pyxlist.errors import CorruptSourceError, StoreError, StoreFullError
 from pyxlist.index import companions
+from pyxlist.index.checkpoint import write_checkpoint
 from pyxlist.index.datafile import DATA, promised_bytes, reserve_length
 from pyxlist.index.env import Store, create_store, open_store
 from pyxlist.index.layout import BLOCK_BYTES, WHOLE_TABLE, iter_blocks, iter_changes, pack_meta, unpack_meta
 from pyxlist.index.rows import iter_blocks_of
 from pyxlist.index.write import Change, apply_changes
 
-__all__ = ["BuildReport", "build", "differences"]
+__all__ = ["BuildReport", "build", "differences", "is_vacant"]
 
 _BATCH_RECORDS: Final = 8192
 _BATCH_BYTES: Final = 1 << 22
@@ -93,7 +94,7 @@ def build(
         if not header.size_bytes:
             # Cyrus takes such a file for a database of no mailboxes.  It is far more often an accident.
             raise CorruptSourceError("has no octets", path=header.path, remedy="give a mailboxes.db with records")
-        if _is_vacant(path):
+        if is_vacant(path):
             report = _create(reader, header, path, config, beside, told)
         else:
             report = _update(reader, header, path, config, beside, told)
@@ -115,7 +116,7 @@ class _Told:
             self._progress(stage, done, total)
 
 
-def _is_vacant(path: pathlib.Path) -> bool:
+def is_vacant(path: pathlib.Path) -> bool:
     """Nothing stands there, or an empty directory.  Raises StoreError for anything that is no index."""
     if not path.exists():
         return True
@@ -312,7 +313,7 @@ def _put_meta(txn: Any, store: Store, header: Source, config: Config, counts: di
     txn.put(b"build", pack_meta(secrets.token_bytes(8)), db=meta)
     txn.put(b"config", pack_meta(config.to_dict()), db=meta)
     txn.put(b"counts", pack_meta({"mailboxes": counts["mailboxes"]}), db=meta)
-    txn.put(b"checkpoint", pack_meta(dataclasses.asdict(header)), db=meta)
+    write_checkpoint(txn, store.tables, header, counts["other records"])
 
 
 # --- by difference ---
@@ -375,10 +376,11 @@ def _compare(inversion: Any, reader: Any, block: bytes, upper: bytes, header: So
 
 def _update_meta(txn: Any, store: Store, header: Source, config: Config | None, counts: dict[str, int]) -> None:
     """Write only what differs, so that an index that was equal stays untouched."""
-    values = {b"counts": {"mailboxes": counts["mailboxes"]}, b"checkpoint": dataclasses.asdict(header)}
+    values: dict[bytes, Any] = {b"counts": {"mailboxes": counts["mailboxes"]}}
     if config is not None:
         values[b"config"] = config.to_dict()
     for name, value in values.items():
         packed = pack_meta(value)
         if txn.get(name, db=store.tables["meta"]) != packed:
             txn.put(name, packed, db=store.tables["meta"])
+    write_checkpoint(txn, store.tables, header, counts["other records"])

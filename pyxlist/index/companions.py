@@ -15,7 +15,7 @@ import dataclasses
 import itertools
 import logging
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from pyxlist._pxl import lib
@@ -30,7 +30,16 @@ from pyxlist.index.subscriptions import SubscriptionFile, find_files, read_file
 from pyxlist.index.write import touch
 from pyxlist.names import key_from_internal, octets_of, owner_of, text_of
 
-__all__ = ["Companions", "Outcome", "store"]
+__all__ = [
+    "Companions",
+    "Lists",
+    "Outcome",
+    "files_by_user",
+    "read_annotations",
+    "read_lists",
+    "replace_lists",
+    "store",
+]
 
 _FEW: Final = 50  # uniqueids that are cheaper to search one by one than by a walk over all
 
@@ -72,19 +81,25 @@ def store(txn: Any, tables: dict[str, Any], config: Config, beside: Companions) 
     if beside.subscriptions is not None:
         lists = _read_subscriptions(txn, tables, config, beside.subscriptions, outcome)
         outcome.subscribers = len(lists)
-        outcome.changed |= _replace(txn, tables, "subscriptions", lists)
+        outcome.changed |= replace_lists(txn, tables, "subscriptions", lists)
     if beside.annotations is not None:
-        lists = _read_annotations(txn, tables, config, beside.annotations, outcome)
+        lists = read_annotations(txn, tables, config, beside.annotations, outcome)
         outcome.special_users = len(lists)
-        outcome.changed |= _replace(txn, tables, "specialuse", lists)
+        outcome.changed |= replace_lists(txn, tables, "specialuse", lists)
     if beside.groups is not None:
         outcome.changed |= store_groups(txn, tables["meta"], config, beside.groups)
     return outcome
 
 
-def _replace(txn: Any, tables: dict[str, Any], table: str, lists: Lists) -> bool:
-    """Write the lists that differ, remove those that are gone, and touch their users."""
-    stored = {owner: _is_stored(blocks, owner, lists) for owner, blocks in _stored_lists(txn, tables[table])}
+def replace_lists(txn: Any, tables: dict[str, Any], table: str, lists: Lists, only: Iterable[bytes] = (b"",)) -> bool:
+    """Write the lists that differ, remove those that are gone (among owners that begin with one of `only`), and
+    touch their users; whether there were any.
+    """
+    stored = {
+        owner: _is_stored(blocks, owner, lists)
+        for prefix in only
+        for owner, blocks in _stored_lists(txn, tables[table], prefix)
+    }
     touched = [owner for owner in stored.keys() | lists.keys() if not stored.get(owner, lists.get(owner, ()) is None)]
     for owner in sorted(touched):
         remove_list(txn, tables[table], owner)
@@ -108,9 +123,12 @@ def _is_stored(blocks: list[bytes], owner: bytes, lists: Lists) -> bool:
     return [row for block in blocks for row in iter_rows(block)] == rows
 
 
-def _stored_lists(txn: Any, table: Any) -> Iterator[tuple[bytes, list[bytes]]]:
-    """(owner prefix, blocks) of every list of a table."""
-    keyed = ((key[: key.index(LOOKUP) + 1], block) for key, block in iter_blocks_of(txn, table, b""))
+def _stored_lists(txn: Any, table: Any, prefix: bytes) -> Iterator[tuple[bytes, list[bytes]]]:
+    """(owner prefix, blocks) of every list of a table whose owner prefix begins with `prefix`."""
+    keyed = (
+        ((prefix + rest)[: (prefix + rest).index(LOOKUP) + 1], block)
+        for rest, block in iter_blocks_of(txn, table, prefix)
+    )
     for owner, group in itertools.groupby(keyed, key=lambda item: item[0]):
         yield owner, [block for _owner, block in group]
 
@@ -153,9 +171,14 @@ def _key_of_uniqueid(txn: Any, table: Any, uniqueid: bytes) -> bytes | None:
 def _read_subscriptions(
     txn: Any, tables: dict[str, Any], config: Config, folder: str | os.PathLike[str], outcome: Outcome
 ) -> Lists:
-    files = list(find_files(folder, config))
+    users = files_by_user(txn, tables, config, list(find_files(folder, config)), outcome)
+    return read_lists(users, config, outcome)
+
+
+def read_lists(users: Mapping[str, str], config: Config, outcome: Outcome) -> Lists:
+    """The lists of users from their files, userid -> path; what cannot be read is logged and counted."""
     lists: Lists = {}
-    for userid, path in sorted(_files_by_user(txn, tables, config, files, outcome).items()):
+    for userid, path in sorted(users.items()):
         owner = octets_of(userid) + LOOKUP
         try:
             rows, flags = read_file(path, userid, config)
@@ -169,7 +192,7 @@ def _read_subscriptions(
     return lists
 
 
-def _files_by_user(
+def files_by_user(
     txn: Any, tables: dict[str, Any], config: Config, files: Iterable[SubscriptionFile], outcome: Outcome
 ) -> dict[str, str]:
     """userid -> path.  Where a user has both, his INBOX decides, as it does for the server: type `l` means
@@ -199,7 +222,7 @@ def _is_legacy(txn: Any, directory: Any, key: bytes) -> bool:
 # --- special-use ---
 
 
-def _read_annotations(
+def read_annotations(
     txn: Any, tables: dict[str, Any], config: Config, path: str | os.PathLike[str], outcome: Outcome
 ) -> Lists:
     uses = list(read_special_uses(path))

@@ -344,6 +344,13 @@ class Store:
                     newest - txnid,
                 )
 
+    def is_current(self) -> bool:
+        """Whether the path still leads to the file that is open here."""
+        with contextlib.suppress(OSError):
+            status = (self.path / _DATA).stat()
+            return _registry.get((status.st_dev, status.st_ino)) is self
+        return False
+
     def close(self) -> None:
         """One user is done; the last one closes the environment."""
         with _registry_lock:

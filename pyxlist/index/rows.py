@@ -8,7 +8,7 @@ but the last says that more follow.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from typing import Any
 
 from pyxlist._pxl import ffi, lib
@@ -25,6 +25,7 @@ __all__ = [
     "iter_rows",
     "put_list",
     "remove_list",
+    "row_before",
 ]
 
 # (key, payload to set, or None to remove), keys ascending
@@ -56,6 +57,28 @@ def find_row(txn: Any, table: Any, owner: bytes, key: bytes) -> bytes | None:
     if code < 0:
         raise damaged()
     return None if code == lib.PXL_ABSENT else ffi.buffer(payload.data, payload.len)[:]
+
+
+def row_before(txn: Any, table: Any, owner: bytes, key: bytes | None, gone: Container[bytes] = ()) -> bytes | None:
+    """The last key of a list below `key` (None: of all) that is not in `gone`; None if there is none.
+
+    Cost: one descent, and a walk of one block, of more while all their rows are gone.
+    """
+    with txn.cursor(db=table) as cursor:
+        block = _last_block(cursor, owner) if key is None else block_at(cursor, owner, key)
+        while block is not None:
+            found = [row for row, _payload in iter_rows(block) if (key is None or row < key) and row not in gone]
+            if found:
+                return found[-1]
+            block = bytes(cursor.value()) if cursor.prev() and cursor.key().startswith(owner) else None
+    return None
+
+
+def _last_block(cursor: Any, owner: bytes) -> bytes | None:
+    """The last block of a list; leaves the cursor on it.  An owner ends in an octet below 255."""
+    beyond = owner[:-1] + bytes((owner[-1] + 1,))
+    there = cursor.prev() if cursor.set_range(beyond) else cursor.last()
+    return bytes(cursor.value()) if there and cursor.key().startswith(owner) else None
 
 
 def iter_rows(block: bytes) -> Iterator[tuple[bytes, bytes]]:

@@ -20,7 +20,7 @@ PACKAGE: Final = pathlib.Path(__file__).parents[2] / "pyxlist"
 STOREYS: Final[dict[int, tuple[str, ...]]] = {
     0: ("errors", "tokens", "_version"),
     1: ("config", "names", "acl", "entry", "namespace", "imap"),
-    2: ("_pxl", "cyrusdb"),
+    2: ("_pxl", "cyrusdb", "cyruslog"),
     3: ("index",),
     4: ("query", "listing", "command"),
     5: ("opened", "changes", "follow"),
@@ -29,7 +29,7 @@ STOREYS: Final[dict[int, tuple[str, ...]]] = {
 # Where alone a library may be imported: module or package names.
 ROOMS: Final[dict[str, tuple[str, ...]]] = {
     "lmdb": ("index",),
-    "pyxlist._pxl": ("cyrusdb", "index", "listing", "query"),
+    "pyxlist._pxl": ("cyrusdb", "cyruslog", "index", "listing", "query"),
     "click": ("cli",),
     "rich": ("cli",),
 }
