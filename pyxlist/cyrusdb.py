@@ -161,9 +161,7 @@ def _fill(file: Any, view: memoryview, progress: Progress | None) -> int:
 
 
 @contextlib.contextmanager
-def open_source(
-    path: str | os.PathLike[str], progress: Progress | None = None
-) -> Iterator[tuple[Any, Source]]:
+def open_source(path: str | os.PathLike[str], progress: Progress | None = None) -> Iterator[tuple[Any, Source]]:
     """The C reader of a source, placed before its first record, and what its header says.
 
     A file caught in the middle of a header or pointer rewrite is read again, up to five times.

@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-import gzip
 import pathlib
 import random
+import struct
 
 import pytest
 
 from pyxlist.cyrusdb import Source, iter_records, open_source
-from pyxlist.cyruslog import Change, DeleteBefore, Log, Put
+from pyxlist.cyruslog import Change, Delete, DeleteBefore, Log, Put
 from pyxlist.errors import CorruptSourceError, GapError, PyxlistError, SourceError, UnsupportedSourceError
+from tests.sources import unpack
 from tests.twoskip import Twoskip
-
-DATA = pathlib.Path(__file__).parents[1] / "data" / "follow"
 
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody is writing to these files: no use in waiting between two attempts."""
     monkeypatch.setattr("pyxlist.cyruslog._PAUSE_S", 0.0)
-
-
-def recorded(name: str, path: pathlib.Path) -> pathlib.Path:
-    path.write_bytes(gzip.decompress((DATA / f"{name}.twoskip.gz").read_bytes()))
-    return path
 
 
 def source_of(path: pathlib.Path) -> Source:
@@ -74,24 +68,42 @@ def test_only_the_committed_part_is_read(tmp_path: pathlib.Path) -> None:
     assert tail_of(path, source.end) == []
 
 
-def test_recorded_tails(tmp_path: pathlib.Path) -> None:
-    """A real server's tail, filler words and all, leads from A to B25; a copy caught in a transaction has none."""
-    path = recorded("A", tmp_path / "a")
+def replayed(path: pathlib.Path, name: str) -> dict[bytes, bytes]:
+    """The records of one recorded file with the tail of a later one applied, the slow and obvious way."""
     start, records = source_of(path).end, dict(iter_records(path))
-    for change in tail_of(recorded("B25", tmp_path / "b"), start):
-        if isinstance(change, Put):
-            records[change.key] = change.value
-        else:
-            assert isinstance(change, DeleteBefore)
-            del records[max(key for key in records if change.key is None or key < change.key)]
-    assert records == dict(iter_records(tmp_path / "b"))
-    assert tail_of(recorded("dirty3", tmp_path / "d"), start) == []
+    for change in tail_of(unpack(f"follow/{name}", path.parent), start):
+        match change:
+            case Put(key, octets):
+                records[key] = octets
+            case Delete(key):
+                del records[key]
+            case DeleteBefore(key):
+                del records[max(found for found in records if key is None or found < key)]
+    return records
+
+
+@pytest.mark.parametrize(
+    ("name", "later"),
+    [
+        ("A.twoskip", "dirty3.twoskip"),
+        ("A.twoskip", "B25.twoskip"),
+        ("A.twoskip", "C1-before.twoskip"),
+        ("B25.twoskip", "C1-before.twoskip"),
+        ("A.twom", "dirty3.twom"),
+        ("A.twom", "B30.twom"),
+        ("B30.twom", "B.twom"),
+        ("B25.skiplist", "B50.skiplist"),
+    ],
+)
+def test_recorded_tails(tmp_path: pathlib.Path, name: str, later: str) -> None:
+    """A tail of a real server's file leads from one state to a later one, all kinds of records included."""
+    assert replayed(unpack(f"follow/{name}", tmp_path), later) == dict(iter_records(tmp_path / later))
 
 
 def test_every_prefix_of_a_tail(tmp_path: pathlib.Path) -> None:
     """A file that ends anywhere within its tail is refused: too short, never half a transaction."""
-    start = source_of(recorded("A", tmp_path / "a")).end
-    path = recorded("B25", tmp_path / "b")
+    start = source_of(unpack("follow/A.twoskip", tmp_path)).end
+    path = unpack("follow/B25.twoskip", tmp_path)
     whole = path.read_bytes()
     end = source_of(path).end
     for cut in [*range(start, end, 97), end - 1]:
@@ -147,7 +159,8 @@ def test_the_mark_tells_histories_apart(tmp_path: pathlib.Path) -> None:
     database.write(path)
     with Log(path) as log:
         assert log.has_mark(source)
-        assert log.source(header := log.header(), header.end).mark == source_of(path).mark
+        header = log.header()
+        assert log.source(header, header.end).mark == source_of(path).mark
     other = Twoskip(seed=1)
     for name in (b"Na", b"Nb", b"Nc"):
         other.put(name, b"ONE")
@@ -186,3 +199,15 @@ def test_random_damage_never_crashes(tmp_path: pathlib.Path) -> None:
             tail_of(path, source.end)
         except (GapError, CorruptSourceError) as error:
             assert isinstance(error, PyxlistError)
+
+
+def test_a_skiplist_that_its_writer_left(tmp_path: pathlib.Path) -> None:
+    """What stands behind the last commit of a skiplist, whole or cut anywhere, is not there yet."""
+    path = unpack("follow/B25.skiplist", tmp_path)
+    start, whole = source_of(path).end, path.read_bytes()
+    add = struct.pack(">II4sI4sII", 2, 4, b"Nnew", 1, b"v\0\0\0", 0, 0xFFFFFFFF)
+    for cut in range(len(add) + 1):
+        path.write_bytes(whole + add[:cut])
+        assert tail_of(path, start) == []
+    path.write_bytes(whole + add + struct.pack(">I", 255))
+    assert tail_of(path, start) == [Put(b"Nnew", b"v")]

@@ -64,7 +64,7 @@ def world(tmp_path: pathlib.Path) -> World:
 
 
 def place(name: str, path: pathlib.Path, rename: bool) -> None:
-    octets = gzip.decompress((DATA / f"{name}.twoskip.gz").read_bytes())
+    octets = gzip.decompress((DATA / f"{name}.gz").read_bytes())
     fresh = path.with_name("fresh")
     fresh.write_bytes(octets)
     if rename or not path.exists():
@@ -74,14 +74,39 @@ def place(name: str, path: pathlib.Path, rename: bool) -> None:
 
 
 @pytest.mark.parametrize("rename", [False, True], ids=["in place", "renamed"])
-def test_recorded_captures(tmp_path: pathlib.Path, rename: bool) -> None:
-    """From A on through a real server's captures: what grew is a tail, a repack a rebuild, each equal to a build."""
+@pytest.mark.parametrize(
+    ("names", "modes"),
+    [
+        ("A dirty3 B25 C1-before C1-after", "rebuild none tail tail rebuild"),
+        ("dirty3 C1-before A", "rebuild tail rebuild"),
+    ],
+)
+def test_recorded_captures(tmp_path: pathlib.Path, names: str, modes: str, rename: bool) -> None:
+    """Through a real server's captures: what grew is a tail, a repack a rebuild, each equal to a build."""
     world = World(tmp_path, Twoskip())
-    modes = []
-    for name in ("A", "dirty3", "B25", "C1-before", "C1-after"):
-        place(name, world.source, rename)
-        modes.append(world.follow().mode)
-    assert modes == ["rebuild", "none", "tail", "tail", "rebuild"]
+    done = []
+    for name in names.split():
+        place(f"{name}.twoskip", world.source, rename)
+        done.append(world.follow().mode)
+    assert done == modes.split()
+
+
+@pytest.mark.parametrize(
+    ("names", "modes"),
+    [
+        ("B25.skiplist B50.skiplist C1-after.skiplist", "rebuild tail rebuild"),
+        ("A.twom dirty3.twom", "rebuild tail"),
+        ("A.twom B25.skiplist A.twoskip", "rebuild rebuild rebuild"),
+    ],
+)
+def test_other_formats(tmp_path: pathlib.Path, names: str, modes: str) -> None:
+    """twom and skiplist files are logs as well; a change of format is a rebuild."""
+    world = World(tmp_path, Twoskip())
+    done = []
+    for name in names.split():
+        place(name, world.source, rename=False)
+        done.append(world.follow().mode)
+    assert done == modes.split()
 
 
 def test_nothing_new(world: World) -> None:
