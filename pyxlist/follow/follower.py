@@ -14,7 +14,7 @@ import logging
 import os
 import pathlib
 import time
-from typing import Any
+from typing import Any, Final
 
 from pyxlist.config import Config
 from pyxlist.cyrusdb import Source
@@ -22,12 +22,14 @@ from pyxlist.cyruslog import LOG_FORMATS, Header, Log, has_changed, is_wholly_ma
 from pyxlist.errors import CorruptSourceError, GapError, UnsupportedSourceError
 from pyxlist.index.build import BuildReport, build, is_vacant
 from pyxlist.index.checkpoint import Checkpoint, read_checkpoint
+from pyxlist.index.durability import Durability
 from pyxlist.index.env import Store, open_store
 from pyxlist.index.replay import Replayed, replay
 from pyxlist.index.rescan import forget_rescan, read_rescan
 
 __all__ = ["FollowReport", "Follower"]
 
+_DURABLE: Final = Durability.within(200)
 _log = logging.getLogger("pyxlist")
 
 
@@ -152,8 +154,11 @@ class Follower:
         return FollowReport("tail", "", done.added, done.changed, done.removed, end)
 
     def _apply(self, store: Store, checkpoint: Checkpoint, changes: list[Any], reached: Source) -> Replayed:
-        """One write transaction; the source was read before it and is not touched in it."""
-        with store.write() as txn:
+        """One write transaction; the source was read before it and is not touched in it.
+
+        It need not wait for the disk: what a power loss takes of it is in the source still.
+        """
+        with store.write(durability=_DURABLE) as txn:
             if read_checkpoint(txn, store.tables) != checkpoint:
                 raise _Raced
             return replay(txn, store.tables, checkpoint, changes, reached)

@@ -347,7 +347,7 @@ class Store:
     def is_current(self) -> bool:
         """Whether the path still leads to the file that is open here."""
         with contextlib.suppress(OSError):
-            status = (self.path / _DATA).stat()
+            status = (self.path / DATA).stat()
             return _registry.get((status.st_dev, status.st_ino)) is self
         return False
 
