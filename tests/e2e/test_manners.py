@@ -214,10 +214,10 @@ def interrupted_build(source: pathlib.Path, index: pathlib.Path, after_s: float)
 
 @pytest.fixture(scope="module")
 def large(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
-    """A source whose build takes about a second, so that it can be interrupted."""
+    """A source large enough that its build can be interrupted."""
     entries = {
         b"user\x1fu%06d\x1f%s" % (number, folder): value(f"u{number:06} lrswipkxtecdan anyone l", uniqueid=f"i{number}")
-        for number in range(40000)
+        for number in range(20000)
         for folder in (b"Sent", b"Trash", b"Drafts")
     }
     return write_flat(tmp_path_factory.mktemp("large") / "db", entries)
