@@ -144,6 +144,18 @@ class Store:
             finally:
                 self.pid = os.getpid()
 
+    def _recover(self, env: Any) -> None:
+        """Open again after LMDB gave an environment up, because its meta page could not be written."""
+        with _registry_lock:
+            if self.env is env:
+                self.pid = 0
+                try:
+                    self._await_own_readers()
+                    env.close()
+                    self._open_without_waiting()
+                finally:
+                    self.pid = os.getpid()
+
     def _await_own_readers(self) -> None:
         limit = time.monotonic() + WRITE_TIMEOUT_S
         while any(pid == os.getpid() for pid, _ in self._readers()):
@@ -197,6 +209,9 @@ class Store:
                 txn = env.begin()
             except lmdb.MapResizedError:
                 env.set_mapsize(0)
+                continue
+            except lmdb.PanicError:
+                self._recover(env)
                 continue
             except lmdb.Error as error:
                 if env is self.env and self.pid and not self._free_slots(error):
