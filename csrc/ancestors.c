@@ -36,7 +36,8 @@ static bool parts(const pxl_view *view, uint8_t octet)
 /* How an event's text is read when a client's spelling is what is known of it. */
 typedef struct {
     pxl_name name;           /* whose components are dropped one by one */
-    size_t end;              /* of those that the event has */
+    size_t start;            /* where it begins in the key: after the domain, if that is not read */
+    size_t end;              /* of the components that the event has */
 } reading;
 
 /* A deleted mailbox's name: an admin's last component is the stamp, a user's is as good as any. */
@@ -68,12 +69,16 @@ static size_t read_event(const pxl_listing *listing, const pxl_event *e, reading
     size_t depth = 1;
 
     r->name = *e->name;
+    r->start = 0;
     r->end = e->exact ? e->name->boxes_end : e->external->tail_key + (e->len - e->external->tail);
     if (e->len <= e->external->boxes || e->len < e->external->tail || r->end > e->name->boxes_end) return 0;
     /* An '@' that is no end of the domain's making is read as one, and names nothing. */
     if (listing->view->admin_domains && !(e->exact && e->name->domain_len) && memchr(e->text, '@', e->len)) return 0;
-    if (e->name->stepped) read_deleted(listing->view, e, r);
-    if (listing->view->admin_domains && !e->exact) r->name.domain_len = 0;
+    if (e->name->stamp) read_deleted(listing->view, e, r);
+    if (listing->view->admin_domains && !e->exact && r->name.domain_len) {
+        r->start = r->name.domain_len + 1;
+        r->name.domain_len = 0;
+    }
     for (size_t i = r->name.boxes_at; i < r->end; i++) {
         if (key[i] == (listing->view->separator == '/' ? '^' : '/')) return 0;
         depth += parts(listing->view, key[i]);
@@ -97,8 +102,7 @@ static void cut_name(const pxl_view *view, const reading *r, size_t depth, pxl_n
         return;
     }
     if (!depth && name->local_len && name->boxes_at < name->len) end--;
-    pxl_name_parse(view, name->key, end, cut);
-    if (!name->domain_len) cut->domain_len = 0;
+    pxl_name_parse(view, name->key + r->start, end - r->start, cut);
 }
 
 /* Its external name, read as an internal one, decides whether an ancestor counts as existing. */

@@ -81,6 +81,17 @@ static bool is_inbox(const pxl_answer_row *row)
     return pxl_same(row->name.data, row->name.len, (const uint8_t *)"INBOX", 5);
 }
 
+/* A name without a mailbox is asked about as a client would type it, and these are none: the root of
+ * all users, and what holds an octet that no name may. */
+static bool means_nothing(const pxl_view *view, const pxl_answer_row *row)
+{
+    const pxl_slice root = view->alt ? view->user_prefix : (pxl_slice){(const uint8_t *)"user", 4};
+
+    if (row->has_subject) return false;
+    return pxl_same(row->name.data, row->name.len, root.data, root.len)
+           || memchr(row->name.data, view->separator == '/' ? '^' : '/', row->name.len);
+}
+
 /* Rows that folding told nothing about: ask the directory, rights or no rights.  Under altnamespace
  * INBOX's children are not below it. */
 static void ask_for_children(pxl_listing *listing, const pxl_answer_row *row, uint32_t *attributes)
@@ -90,7 +101,8 @@ static void ask_for_children(pxl_listing *listing, const pxl_answer_row *row, ui
 
     if (*attributes & (PXL_HASCHILDREN | PXL_HASNOCHILDREN)) return;
     key = pxl_name_read_back(listing->view, row->key.data, row->key.len, other);
-    if (!(listing->view->alt && is_inbox(row)) && key.len && pxl_listing_has_children(listing, key.data, key.len))
+    if (!(listing->view->alt && is_inbox(row)) && !means_nothing(listing->view, row) && key.len
+        && pxl_listing_has_children(listing, key.data, key.len))
         *attributes |= PXL_HASCHILDREN;
     else
         *attributes |= PXL_HASNOCHILDREN;

@@ -42,7 +42,7 @@ static void finish_row(pxl_listing *listing)
 }
 
 /* The first component below the owner that this event is about; empty if it ends above it. */
-pxl_slice pxl_event_component(const pxl_listing *listing, const pxl_event *e, bool whole)
+static pxl_slice first_component(const pxl_listing *listing, const pxl_event *e, bool whole)
 {
     const uint8_t *start = e->text + e->external->boxes, *end = e->text + e->len, *stop;
     uint8_t separator = listing->view->separator;
@@ -70,20 +70,53 @@ static bool may_be_hidden(const pxl_listing *listing, const pxl_event *e, bool w
     return listing->hidden_first[first / 64] >> first % 64 & 1;
 }
 
+/* The same for a name that is another one in Cyrus' text form, where '!' ends a domain and the last
+ * component of a deleted mailbox, whichever that is when a part was matched, is its stamp.  What no
+ * client could type ('^' under '/', '/' under '.') is nothing where a name is read as typed. */
+static bool hidden_as_read(const pxl_listing *listing, const pxl_event *e, bool whole, uint32_t count)
+{
+    size_t len = e->exact || whole ? e->name->len : e->external->tail_key + (e->len - e->external->tail);
+    uint8_t other[PXL_NAME_MAX];
+    pxl_slice key;
+    pxl_name name;
+    size_t end;
+
+    if (!whole && memchr(e->text, listing->view->separator == '/' ? '^' : '/', e->len)) return false;
+    if (len > e->name->len) len = e->name->len;
+    key = pxl_name_read_back(listing->view, e->name->key, len, other);
+    pxl_name_parse(listing->view, key.data, key.len, &name);
+    for (end = name.boxes_at; end < name.boxes_end && key.data[end] != PXL_SEPARATOR;) end++;
+    return pxl_name_hidden(listing->view, key.data + name.boxes_at, end - name.boxes_at, count);
+}
+
+static bool read_otherwise(const pxl_listing *listing, const pxl_event *e, bool whole)
+{
+    if (!e->name->domain_len && memchr(e->name->key, '!', e->name->len)) return true;
+    if (!whole && e->name->stepped) return true;
+    return !whole && memchr(e->text, listing->view->separator == '/' ? '^' : '/', e->len);
+}
+
+bool pxl_event_hidden(const pxl_listing *listing, const pxl_event *e, bool whole, uint32_t count)
+{
+    pxl_slice component;
+
+    if (read_otherwise(listing, e, whole)) return hidden_as_read(listing, e, whole, count);
+    if (!may_be_hidden(listing, e, whole)) return false;
+    component = first_component(listing, e, whole);
+    return pxl_name_hidden(listing->view, component.data, component.len, count);
+}
+
 /* Mailboxes that are no IMAP mailboxes: kept out of rows, though their events were heard. */
 static bool hidden(const pxl_listing *listing, const pxl_event *e, const pxl_subject *subject)
 {
     uint32_t mbtype = subject ? subject->mbtype : 0, class = mbtype & PXL_CLASS;
-    pxl_slice component;
 
     if (listing->view->admin) return false;
     if (class == PXL_NETNEWS) return true;
     if ((mbtype & PXL_INTERMEDIATE) && !selects(listing, PXL_SELECT_NONEXISTENT)) return true;
     if (selects(listing, PXL_SELECT_DAV)) return false;
     if (class) return true;
-    if (!may_be_hidden(listing, e, subject != NULL)) return false;
-    component = pxl_event_component(listing, e, subject != NULL);
-    return pxl_name_hidden(listing->view, component.data, component.len, listing->view->hidden_count);
+    return pxl_event_hidden(listing, e, subject != NULL, listing->view->hidden_count);
 }
 
 static bool same_as_last(const pxl_listing *listing, const pxl_event *e)

@@ -228,9 +228,9 @@ void pxl_fold_reset(pxl_listing *listing);
 bool pxl_fold_accept(pxl_listing *listing, const pxl_event *e, const pxl_subject *subject);
 /* Begin a row; `subject` may be NULL, its key (or the event's) is kept either way. */
 void pxl_row_begin(pxl_listing *listing, pxl_answer_row *row, const pxl_event *e, const pxl_subject *subject);
-/* The first component below the owner that this event is about; empty if it ends above it.  With
- * `whole` that of the mailbox, however much of its name was matched. */
-pxl_slice pxl_event_component(const pxl_listing *listing, const pxl_event *e, bool whole);
+/* Is the first component below the owner one of the first `count` hidden ones?  Of the mailbox when
+ * `whole`, else of as much of its name as was matched. */
+bool pxl_event_hidden(const pxl_listing *listing, const pxl_event *e, bool whole, uint32_t count);
 /* What a subscription finds: true with the mailbox in `subject`, false for nothing that can be opened. */
 bool pxl_event_find(pxl_listing *listing, const pxl_event *e, pxl_subject *subject);
 

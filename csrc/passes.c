@@ -71,6 +71,16 @@ static size_t leap_out(const pxl_listing *listing, const pxl_name *name, uint8_t
     return pxl_compare(name->key, name->len, leap, len) < 0 ? len : SIZE_MAX;
 }
 
+/* Might there be, among the keys that begin as `name` does for `len` octets, deleted mailboxes that are
+ * called otherwise because their stamp is none? */
+static bool hides_stepped(const pxl_view *view, const pxl_name *name, size_t len)
+{
+    const size_t at = name->domain_len ? name->domain_len + 1 : 0, n = len > at ? len - at : 0;
+    const pxl_slice prefix = view->deleted_prefix;
+
+    return name->category < CATEGORY_OWNER_DELETED && !memcmp(name->key + at, prefix.data, n < prefix.len ? n : prefix.len);
+}
+
 /* Nothing longer can match once `dead` octets of the external name are read: the key to go on
  * with, its length, or 0 to go on with the next one. */
 static size_t leap_below(pxl_listing *listing, const pxl_name *name, const pxl_extname *external, size_t dead,
@@ -79,11 +89,15 @@ static size_t leap_below(pxl_listing *listing, const pxl_name *name, const pxl_e
     size_t len;
 
     if (external->tail == SIZE_MAX || dead > external->tail_end) return 0;
-    /* Beside a deleted shared mailbox may stand one without a stamp, whose name begins otherwise. */
-    if (name->stepped && name->category < CATEGORY_OWNER_DELETED) return 0;
     if (dead <= external->tail) return leap_out(listing, name, leap);
     len = external->tail_key + (dead - external->tail);
-    if (len > name->len) return 0;
+    /* A domain may begin as this name does; none goes on after a separator. */
+    if (!name->domain_len && (listing->view->admin_domains || listing->view->crossdomains)) {
+        const uint8_t *stop = memchr(name->key, PXL_SEPARATOR, name->len);
+        if (!stop) return 0;
+        if (len <= (size_t)(stop - name->key)) len = (size_t)(stop - name->key) + 1;
+    }
+    if (len > name->len || hides_stepped(listing->view, name, len)) return 0;
     /* Part of a first component may hide names that belong to the alt prefix. */
     if (!memchr(name->key + name->boxes_at, PXL_SEPARATOR, len > name->boxes_at ? len - name->boxes_at : 0))
         listing->saw_alt = true;

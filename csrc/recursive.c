@@ -9,14 +9,13 @@
 
 void pxl_recursive_hear(pxl_listing *listing, const pxl_event *e)
 {
-    pxl_slice component = pxl_event_component(listing, e, true);
     const pxl_view *view = listing->view;
     pxl_answer_row *row;
     pxl_subject subject;
     bool found = false;
 
     if (!view->admin && !selects(listing, PXL_SELECT_DAV)
-        && pxl_name_hidden(view, component.data, component.len, view->hidden_recursive))
+        && pxl_event_hidden(listing, e, true, view->hidden_recursive))
         return;
     if (listing->matches_len == listing->matches_cap) {
         size_t cap = listing->matches_cap ? 2 * listing->matches_cap : 64;

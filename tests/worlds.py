@@ -46,10 +46,8 @@ class Mailbox:
 
     def value(self) -> bytes:
         """The mailboxes.db value."""
-        words = [
-            word if word not in ("", "NIL") and " " not in word else f'"{word}"' for pair in self.acl for word in pair
-        ]
-        return value(" ".join(words), self.mbtype, self.uniqueid)
+        words = " ".join(_dlist(word) for pair in self.acl for word in pair)
+        return value(words, self.mbtype, self.uniqueid)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -144,6 +142,13 @@ class World:
         )
 
 
+def _dlist(word: str) -> str:
+    """A string as Cyrus writes it in a value: an atom if it can be one, else quoted, else a literal."""
+    if '"' in word or not word.isascii():
+        return f"{{{len(word.encode())}+}}\r\n{word}"
+    return word if word not in ("", "NIL") and not set(word) & set(" (){*%&") else f'"{word}"'
+
+
 def _text(octets: bytes) -> str:
     return octets.decode("latin-1")
 
@@ -234,7 +239,8 @@ def _random_mailbox(rng: Random, key: bytes, number: int) -> Mailbox:
         sign = "-" if rng.random() < 0.2 else ""
         acl.append((sign + rng.choice(IDENTIFIERS), rng.choice(RIGHTS)))
     mbtype = "e" if key in map(inbox_key, USERS) and rng.random() < 0.8 else rng.choice(TYPES)
-    return Mailbox(tuple(acl), mbtype, f"id{number:022}")
+    # Cyrus writes tombstones without ACL.
+    return Mailbox(() if "d" in mbtype else tuple(acl), mbtype, f"id{number:022}")
 
 
 # --- configurations ---

@@ -24,7 +24,7 @@ from pyxlist.index.layout import (
     unpack_meta,
 )
 from pyxlist.index.rows import block_at, find_row, iter_list
-from pyxlist.names import octets_of
+from pyxlist.names import internal_from_key, key_from_internal, octets_of
 
 __all__ = ["BlockReader", "Reader"]
 
@@ -80,7 +80,9 @@ class Reader:
         owner = octets_of(userid) + b"\x00"
         with self.store.read() as txn:
             for key, uses in iter_list(txn, self.store.tables["specialuse"], owner):
-                if use.lower() in uses.lower().split() and key != inbox:
+                # Cyrus gets at an annotation through the text form of a name, which some keys do not survive.
+                reachable = key != inbox and key_from_internal(internal_from_key(key)) == key
+                if reachable and use.lower() in uses.lower().split():
                     return key
         return None
 
