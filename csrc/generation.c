@@ -175,8 +175,7 @@ static void drop_bookkeeping(pxl_generation *generation, pxl_counts *counts)
 static int next_plain(pxl_generation *generation, pxl_reader *reader, uint64_t limit, pxl_record *record,
                       pxl_counts *counts, pxl_error *error)
 {
-    pxl_slice before = {NULL, 0};
-    int result = PXL_OK;
+    int result;
 
     while (!generation->whole) {
         if (!limit--) return PXL_MORE;
@@ -188,15 +187,16 @@ static int next_plain(pxl_generation *generation, pxl_reader *reader, uint64_t l
             sort_whole(generation);
         }
     }
-    if (generation->given == generation->held_len) return PXL_END;
-    if (generation->given) {
-        const pxl_held *held = &generation->held[generation->given - 1];
-        before = (pxl_slice){held->key, held->key_len};
+    while (generation->given < generation->held_len) {
+        const pxl_held *held = &generation->held[generation->given];
+        bool again = generation->given && !compare_held(held - 1, held);
+        *record = give(generation, reader);
+        if (!again) return PXL_OK;
+        pxl_fail(error, PXL_E_CORRUPT, "a mailbox is there twice", record->offset, 0, 0);
+        result = pxl_reader_lose(reader, PXL_E_CORRUPT, "a mailbox is there twice", record->offset, 0);
+        if (result < 0) return result;
     }
-    *record = give(generation, reader);
-    if (before.data && pxl_same(before.data, before.len, record->key.data, record->key.len))
-        return pxl_fail(error, PXL_E_CORRUPT, "a mailbox is there twice", record->offset, 0, 0);
-    return PXL_OK;
+    return PXL_END;
 }
 
 /* Uniqueid records repeat what name records say (but for the history of names, which no answer needs);
