@@ -116,6 +116,21 @@ static void lower_floor(pxl_cursor *cursor, const row_below *below)
     cursor->floor_len = below->same + 1;
 }
 
+/* To the next row that shares no more than `same` octets with the one before; the octets of those in
+ * between are not even copied, since no row from there on begins with more of them. */
+static int skip_rows(pxl_listing *listing, pxl_cursor *cursor, size_t same)
+{
+    pxl_row *row = &cursor->row;
+
+    for (const uint8_t *p = row->at; row->end - p >= 3 && !((p[0] | p[1] | p[2]) & 0x80); p = row->at) {
+        const size_t octets = 3 + (size_t)p[1] + p[2];
+        if (p[0] <= same || p[0] > row->keylen || octets > (size_t)(row->end - p)) break;
+        row->keylen = (size_t)p[0] + p[1];
+        row->at = p + octets;
+    }
+    return next_in_block(listing, cursor);
+}
+
 /* From the row at hand (or the block's start) on to the first row of the block at or after `key`: 1
  * there, 0 the block is over, -1 damaged.
  *
@@ -130,7 +145,7 @@ static int scan_block(pxl_listing *listing, pxl_cursor *cursor, const uint8_t *k
     int found = 1;
 
     if (!on_row) found = next_in_block(listing, cursor);
-    for (; found > 0; found = next_in_block(listing, cursor)) {
+    for (; found > 0; found = skip_rows(listing, cursor, same)) {
         if (row->shared > same && !on_row) continue;
         if (row->shared < same) same = row->shared;
         on_row = false;

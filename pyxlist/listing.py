@@ -41,6 +41,7 @@ _FLAGS: Final = (
 
 # Numbers of a view's lists; posting lists follow, two an identifier.
 _SPECIAL_USE, _DIRECTORY, _SUBSCRIPTIONS, _POSTINGS = range(4)
+_OK, _ABSENT, _FAILED = int(lib.PXL_OK), int(lib.PXL_ABSENT), int(lib.PXL_E_FETCH)
 _OUTPUT_IMAP: Final = lib.PXL_OUTPUT_IMAP
 _OUTPUT_ITEMS: Final = lib.PXL_OUTPUT_ITEMS
 _NEVER: Final = b"\xff"  # no key of the directory: its blocks are fetched where they are needed
@@ -124,15 +125,17 @@ class _Kernel:
 def _fetch(handle: Any, number: int, key: Any, key_len: int, after: int, block: Any) -> int:
     kernel: _Kernel = ffi.from_handle(handle)
     try:
-        found = kernel.blocks().fetch(number, ffi.buffer(key, key_len)[:] if key_len else b"", bool(after))
+        reader = kernel.reader or kernel.blocks()
+        sought = ffi.buffer(key, key_len)[:] if key_len else b""
+        found = reader.following(number) if after else reader.fetch(number, sought)
     except BaseException as error:
         kernel.failure = error
-        return int(lib.PXL_E_FETCH)
+        return _FAILED
     if found is None:
-        return int(lib.PXL_ABSENT)
+        return _ABSENT
     # `found` is held by the reader until the next block of this list.
     block.data, block.len = ffi.from_buffer(found), len(found)
-    return int(lib.PXL_OK)
+    return _OK
 
 
 def _ask(kernel: _Kernel, out: Any, question: Callable[[], bytes | None]) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from pyxlist.acl import ANYONE, Rights
@@ -171,27 +171,43 @@ class BlockReader:
     are held until the next is asked for, because the kernel reads them in place.
     """
 
-    def __init__(self, txn: Any, lists: dict[int, tuple[Any, bytes]], probe: int) -> None:
+    def __init__(self, txn: Any, lists: Mapping[int, tuple[Any, bytes]], probe: int) -> None:
         self._txn = txn
         self._lists = lists
         self._probe = probe
-        self._cursors: dict[int, Any] = {}
+        self._cursors: dict[int, tuple[Any, bytes]] = {}
         self._held: dict[int, bytes] = {}
-        self.error: BaseException | None = None
 
-    def fetch(self, number: int, key: bytes, after: bool) -> bytes | None:
-        """The block that would hold `key`, or the one after the block given last; None if there is none."""
-        table, owner = self._lists[number & ~self._probe]
-        cursor = self._cursors.get(number)
-        if cursor is None:
-            cursor = self._cursors[number] = self._txn.cursor(db=table)
-            if after:
-                # The kernel walked the list's first block without asking for it.
-                cursor.set_key(owner)
-        if after:
-            block = cursor.value() if cursor.next() and cursor.key().startswith(owner) else None
-        else:
-            block = block_at(cursor, owner, key[:KEY_MAX])
-        if block is not None:
-            self._held[number] = block
+    def fetch(self, number: int, key: bytes) -> bytes | None:
+        """The block that would hold `key`; None if the list is empty.  Cost: one descent."""
+        cursor, owner = self._cursors.get(number) or self._open(number)
+        sought = owner + key
+        if len(sought) >= KEY_MAX:
+            block_at(cursor, owner, key)
+        elif not (cursor.prev() if cursor.set_range(sought + b"\x00") else cursor.last()):
+            return None  # it was the one before the first that is higher
+        return self._hold(number, cursor, owner)
+
+    def following(self, number: int) -> bytes | None:
+        """The block after the one given last, or after the list's first if none was; None if that is all."""
+        opened = self._cursors.get(number)
+        cursor, owner = opened or self._open(number)
+        if opened is None:
+            # The kernel walked the list's first block without asking for it.
+            cursor.set_key(owner)
+        return self._hold(number, cursor, owner) if cursor.next() else None
+
+    def _hold(self, number: int, cursor: Any, owner: bytes) -> bytes | None:
+        """The block a cursor is on, if it is one of the owner's."""
+        key: bytes
+        block: bytes
+        key, block = cursor.item()
+        if not key.startswith(owner):
+            return None
+        self._held[number] = block
         return block
+
+    def _open(self, number: int) -> tuple[Any, bytes]:
+        table, owner = self._lists[number & ~self._probe]
+        opened = self._cursors[number] = self._txn.cursor(db=table), owner
+        return opened
