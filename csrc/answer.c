@@ -278,7 +278,9 @@ static void put_lines(pxl_listing *listing, const pxl_answer_row *row, uint32_t 
 
 static void put_item(pxl_listing *listing, const pxl_answer_row *row, uint32_t attributes, pxl_slice use)
 {
-    const uint32_t rights = row->has_subject ? rights_of(listing, row) : 0;
+    /* the subject of a row that is no mailbox is one below it */
+    const bool is_mailbox = row->has_subject && !(attributes & (PXL_NOSELECT | PXL_NONEXISTENT));
+    const uint32_t rights = is_mailbox ? rights_of(listing, row) : 0;
     const uint32_t numbers[4] = {attributes, rights, (uint32_t)row->name.len, (uint32_t)use.len};
 
     put(listing, row->name.data, row->name.len);

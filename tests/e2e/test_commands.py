@@ -68,6 +68,17 @@ def test_list_takes_a_reference_and_admins_names(index: pathlib.Path) -> None:
     assert [item["name"] for item in admin] == ["user/bob"]
 
 
+def test_rows_that_only_lead_somewhere_have_no_rights(index: pathlib.Path) -> None:
+    """What is no mailbox has no rights, whatever form the LIST has; what is one has at least l."""
+    for patterns in (("%",), ("%", "Other Users/%"), ("*",)):
+        items = json_lines(run("list", index, "alice", *patterns, "--json"))
+        leads = [item for item in items if {"\\Noselect", "\\NonExistent"} & set(item["attributes"])]
+        assert bool(leads) == (patterns != ("*",))
+        for item in items:
+            assert ("l" in item["rights"]) == (item not in leads)
+            assert item["rights"] or item in leads
+
+
 def test_a_user_nobody_knows_sees_what_anyone_sees(index: pathlib.Path) -> None:
     """No INBOX, no error: only what is shared with anyone, and that of everybody."""
     stranger = {item["name"] for item in json_lines(run("list", index, "stranger", "--json"))}
