@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
+import stat
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -121,9 +122,11 @@ def read_image(path: str | os.PathLike[str], progress: Progress | None = None) -
     if name == STDIN:
         return _read_stdin()
     try:
-        with open(path, "rb", buffering=0) as file:
+        with open(path, "rb", buffering=0, opener=_open_at_once) as file:
             status = os.fstat(file.fileno())
             size = status.st_size
+            if not stat.S_ISREG(status.st_mode):
+                raise SourceError("is no regular file", path=name, remedy="give a file, or - for standard input")
             data = ffi.new("uint8_t[]", size or 1)
             done = _fill(file, memoryview(ffi.buffer(data, size)) if size else memoryview(b""), progress)
     except IsADirectoryError as error:
@@ -133,6 +136,11 @@ def read_image(path: str | os.PathLike[str], progress: Progress | None = None) -
     except MemoryError as error:
         raise SourceError("does not fit into memory", path=name, got=size) from error
     return Image(name, data, done, status.st_ino, status.st_dev, settled_mtime_ns(status))
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    """Open without waiting for whoever writes into a pipe of that name."""
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def settled_mtime_ns(status: os.stat_result) -> int:

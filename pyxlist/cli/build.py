@@ -36,7 +36,8 @@ def command(
     what differs is written, in one transaction: who reads meanwhile sees the old state or the new one. A
     SOURCE that is damaged, a full disk and Ctrl-C leave INDEX as it was. Doing it again changes nothing.
 
-    SOURCE may be the live file of a running server; it is read without locks.
+    SOURCE may be the live file of a running server, which is never made to wait; a dump that Cyrus' tools
+    wrote; or - for either of them on standard input.
 
     What an option does not give stays as INDEX has it. A new INDEX without --imapd-conf answers as a server
     with an empty imapd.conf. The file of --groups has a line for each group, in the form of
@@ -46,6 +47,7 @@ def command(
     \b
     Examples:
       pyxlist build mailboxes.db INDEX --imapd-conf /etc/imapd.conf
+      ssh mail ctl_mboxlist -d -y | pyxlist build - INDEX
       getent group > groups
       pyxlist build mailboxes.db INDEX --groups groups --subscriptions /var/lib/imap
 

@@ -16,8 +16,9 @@ from pyxlist.cyrusdb import iter_records
 def command(file: pathlib.Path) -> None:
     """Every record of FILE, a Cyrus database of any format, as key, tab, value and line feed.
 
-    The same that `cyr_dbtool FILE FORMAT show` prints, but the format is found out, and FILE is not locked:
-    mailboxes.db, annotations.db, a user's sub.db. Octets are printed as they are, except on a terminal.
+    The same that `cyr_dbtool FILE FORMAT show` prints, but the format is found out, and the server never
+    waits: mailboxes.db, annotations.db, a user's sub.db, or - for standard input. Octets are printed as they
+    are, except on a terminal.
 
     \b
     Examples:

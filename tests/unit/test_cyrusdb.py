@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pathlib
 
 import pytest
@@ -36,3 +37,13 @@ def test_a_file_of_no_known_format_is_refused(tmp_path: pathlib.Path) -> None:
         list(iter_records(path))
     with pytest.raises(SourceError, match="cannot be read"):
         list(iter_records(tmp_path / "missing"))
+
+
+def test_what_is_no_regular_file_is_refused_at_once(tmp_path: pathlib.Path) -> None:
+    """A pipe has no size and would be an empty database, or nobody writes into it and it would be waited for."""
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", pathlib.Path("/dev/zero")):
+        with pytest.raises(SourceError, match="is no regular file"):
+            list(iter_records(path))
+    with pytest.raises(SourceError, match="is a directory"):
+        list(iter_records(tmp_path))
