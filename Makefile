@@ -6,7 +6,7 @@ READY  := $(VENV)/.ready
 SOURCES := $(wildcard csrc/*.c csrc/*.h csrc/ffi_build.py) pyproject.toml setup.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench clean
+.PHONY: help demo test differential lint bench clean
 
 help:  ## what there is to make
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-6s %s\n", $$1, $$2}'
@@ -21,6 +21,9 @@ demo: $(READY)  ## index a recorded mailboxes.db and show what three users see i
 
 test: $(READY)  ## unit, property, crash and end-to-end tests
 	$(BIN)/pytest -q -n 2 -m 'not cyrus and not slow' $(PYTEST_ARGS)
+
+differential: $(READY)  ## random worlds on a private, real Cyrus (root, cyrus-imapd), every answer compared
+	$(BIN)/pytest -q -s -m cyrus tests/differential $(PYTEST_ARGS)
 
 lint: $(READY)  ## ruff, mypy --strict, C warnings as errors, and the numbers of the house as a table
 	$(BIN)/ruff check .

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
 import os
 import pathlib
 import shutil
@@ -34,8 +33,9 @@ from tests.worlds import (
     random_world,
 )
 
+from .cases import Case, Question
 from .drive import drive
-from .imap import Session
+from .host import Comparable, Host, comparable, copy_databases
 from .server import Server
 
 # The two namespaces by the two separators, then with domains: what nearly all installations use.
@@ -48,7 +48,6 @@ _USUAL: Final[tuple[dict[str, str], ...]] = (
 _RANDOM_CONFIGURATIONS: Final = 6
 _WORLDS_A_ROUND: Final = 8
 _KEPT: Final = 20
-_SUBSCRIPTIONS: Final = ("user", "domain")  # folders of a configdirectory
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,8 +57,8 @@ class Difference:
     options: Mapping[str, str]
     userid: str
     command: bytes
-    served: tuple[str, str, bytes]
-    answered: tuple[str, str, bytes]
+    served: Comparable
+    answered: Comparable
 
     def __str__(self) -> str:
         unusual = {name: text for name, text in self.options.items() if USUAL[name] != text}
@@ -68,61 +67,6 @@ class Difference:
             f"  {sign} {line!r}" for sign, n in (("-", 0), ("+", 1)) for line in sides[n] if line not in sides[1 - n]
         ]
         return "\n".join((f"{self.userid}: {self.command!r} under {unusual}", *(lines or ("  in another order",))))
-
-
-class Host:
-    """A running server and one session for each user and configuration, kept while worlds change below it."""
-
-    def __init__(self, server: Server) -> None:
-        """`server` is running."""
-        self.server = server
-        self._sessions: dict[tuple[str, int], Session] = {}
-
-    def session(self, userid: str, number: int) -> Session:
-        """The session of a user under a configuration."""
-        place = userid, number
-        if place not in self._sessions:
-            self._sessions[place] = self.server.session(userid, number)
-        return self._sessions[place]
-
-    def forget(self) -> None:
-        """End all sessions; the next question logs in anew."""
-        self.close()
-        self._sessions.clear()
-
-    def close(self) -> None:
-        """End all sessions."""
-        for session in self._sessions.values():
-            session.close()
-
-    def install(self, world: World) -> None:
-        """Put a world in the place of the server's databases, each by renaming a new file over the old."""
-        with tempfile.TemporaryDirectory(dir=self.server.root) as name:
-            folder = pathlib.Path(name)
-            world.write(folder)
-            _give_away(folder)  # Cyrus' tools are run by root and work as cyrus
-            for database in ("mailboxes.db", "annotations.db"):
-                converted = folder / f"{database}.twoskip"
-                self.server.tool("cvt_cyrusdb", folder / database, "flat", converted, "twoskip")
-                os.replace(converted, self.server.directory / database)
-        world.write_subscriptions(self.server.directory)
-        for name in _SUBSCRIPTIONS:
-            _give_away(self.server.directory / name)
-
-    def ask(self, userid: str, number: int, commands: Sequence[bytes]) -> list[tuple[str, str, bytes]]:
-        """What the server answers, in the form the package's answers are compared in."""
-        return [_comparable(*reply) for reply in self.session(userid, number).ask_all(commands)]
-
-
-def _give_away(top: pathlib.Path) -> None:
-    shutil.chown(top, "cyrus", "mail")
-    for path in top.rglob("*"):
-        shutil.chown(path, "cyrus", "mail")
-
-
-def _comparable(status: str, text: str, untagged: bytes) -> tuple[str, str, bytes]:
-    """An OK's text tells the server's time; that of a refusal counts."""
-    return status, "" if status == "OK" else text, untagged
 
 
 def answers(folder: pathlib.Path, conf: pathlib.Path, batteries: Mapping[str, Sequence[bytes]]) -> Iterator[Any]:
@@ -138,17 +82,7 @@ def answers(folder: pathlib.Path, conf: pathlib.Path, batteries: Mapping[str, Se
         for userid, commands in batteries.items():
             view = index.view(userid, groups=groups_of(userid))
             for command in commands:
-                yield userid, command, _comparable(*view.respond(command))
-
-
-def copy_databases(directory: pathlib.Path, folder: pathlib.Path) -> None:
-    """A server's mailboxes.db, annotations.db and subscriptions, as they are while it runs."""
-    for name in ("mailboxes.db", "annotations.db"):
-        shutil.copy(directory / name, folder / name)
-    for name in _SUBSCRIPTIONS:
-        shutil.rmtree(folder / name, ignore_errors=True)
-        if (directory / name).exists():
-            shutil.copytree(directory / name, folder / name)
+                yield userid, command, comparable(*view.respond(command))
 
 
 class Campaign:
@@ -213,16 +147,14 @@ class Campaign:
         return listings + [random_question(rng, options, world) for _ in range(half)]
 
     def _keep(self, host: Host, world: World, found: Sequence[Difference]) -> None:
-        """The smallest world that shows the first difference, with the server's answer, as JSON."""
+        """The smallest world that shows the first difference, with the server's answer, as a case."""
         assert self.keep is not None
         first = found[0]
         number = host.server.configurations.index(first.options)
         small = self._shrink(host, world, number, first)
-        host.install(small)
-        served = host.ask(first.userid, number, [first.command])[0]
-        case = case_json(small, first.options, first.userid, first.command, served)
-        self.keep.mkdir(parents=True, exist_ok=True)
-        (self.keep / f"seed{self.seed}-{self.worlds}.json").write_text(case)
+        question = Question(first.userid, first.command, first.served)
+        case = Case("", first.options, small, (question,)).served(host, number)
+        case.save(self.keep / f"seed{self.seed}-{self.worlds}.json")
 
     def _shrink(self, host: Host, world: World, number: int, shown: Difference) -> World:
         smaller = True
@@ -239,7 +171,7 @@ def compare_one(
     host: Host, folder: pathlib.Path, number: int, batteries: Mapping[str, Sequence[bytes]]
 ) -> list[Difference]:
     """Differences under one configuration."""
-    served: dict[tuple[str, bytes], tuple[str, str, bytes]] = {}
+    served: dict[tuple[str, bytes], Comparable] = {}
     for userid, commands in batteries.items():
         replies = host.ask(userid, number, commands)
         served.update(((userid, command), reply) for command, reply in zip(commands, replies, strict=True))
@@ -257,17 +189,6 @@ def _differs(host: Host, world: World, number: int, shown: Difference) -> bool:
         folder = pathlib.Path(name)
         copy_databases(host.server.directory, folder)
         return bool(compare_one(host, folder, number, {shown.userid: [shown.command]}))
-
-
-def case_json(
-    world: World, options: Mapping[str, str], userid: str, command: bytes, served: tuple[str, str, bytes]
-) -> str:
-    """A case: a world, who asks what in which namespace, and what the server answered."""
-    status, text, untagged = served
-    answer = {"status": status, "text": text, "untagged": untagged.decode("latin-1").splitlines(keepends=True)}
-    less = {name: text for name, text in options.items() if USUAL.get(name) != text}
-    question = {"userid": userid, "command": command.decode("latin-1"), "options": less}
-    return json.dumps({**question, "answer": answer, "world": world.to_json()}, indent=1) + "\n"
 
 
 def main() -> int:
