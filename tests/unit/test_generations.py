@@ -56,6 +56,15 @@ def test_reverse_acls_change_nothing(tmp_path: pathlib.Path) -> None:
     assert built(tmp_path / "surgery-racl1.mailboxes.twoskip", tmp_path / "fresh")[1] == without
 
 
+@pytest.mark.parametrize("kind", ["skiplist", "flat", "twom"])
+def test_every_format_says_the_same(tmp_path: pathlib.Path, kind: str) -> None:
+    """The same records in another format give the same index, entry by entry."""
+    _report, expected, _keys = built(unpack("content/surgery.mailboxes.twoskip", tmp_path), tmp_path / "twoskip")
+    report, found, keys = built(unpack(f"content/surgery.mailboxes.{kind}", tmp_path), tmp_path / "other")
+    assert (report.source_format, keys) == (kind, "typed")
+    assert found == expected and len(found) == 408
+
+
 def test_names_of_every_age(tmp_path: pathlib.Path) -> None:
     """Plain names become key names: dots, carets, domains; and sort as key names do."""
     records = {
