@@ -56,7 +56,7 @@ def _by_size(results: Sequence[Result]) -> Any:
             lines.setdefault("pyxlist", {}).setdefault(_users(result), result.baseline)
         elif result.question == "servers" and "*" in result.what and result.what.startswith("imapd"):
             users = int(result.what.split(", ")[2].split()[0].replace(",", ""))
-            lines.setdefault(result.what.split(", ")[0], {})[users] = result.baseline
+            lines.setdefault(result.what.split(", ")[0], {})[users] = result.measured
     if not lines:
         return None
     figure, axes = _axes('LIST "" "*" of an ordinary user', 3.4)

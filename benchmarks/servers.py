@@ -1,15 +1,100 @@
-"""What does a real imapd answer, with and without reverseacls, on the same mailboxes.db?"""
+"""What does a real imapd answer, with and without reverseacls, on the same mailboxes.db?
+
+Both sides are asked over loopback, one command at a time, by one client.  pyxlist is asked through a
+small asyncio server, and once more without any server.  Needs Debian's cyrus-imapd and root.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
-from benchmarks.measure import Result
+import pyxlist
+from benchmarks.measure import Result, take_turns
 from benchmarks.plan import Plan
+from benchmarks.serving import Serving
+from benchmarks.worlds import random_users
+from tests.differential.imap import Session
+from tests.differential.server import MASTER, TOOLS, Server
 
 __all__ = ["run"]
 
+_COMMANDS = (b'LIST "" %', b'LIST "" *')
+_BARS = {"reverseacls 1": 300.0, "reverseacls 0": 10_000.0}
+
+
+class _Imapd(Server):
+    """A server on a copy of a world's mailboxes.db: port 0 with reverse ACLs, port 1 without."""
+
+    def __init__(self, root: Path, source: Path) -> None:
+        common = {"altnamespace": "1", "unixhierarchysep": "1", "virtdomains": "off"}
+        super().__init__(root, [{"reverseacls": "1"}, {"reverseacls": "0"}], {}, **common)
+        self._source = source
+
+    def _lay_out(self) -> None:
+        super()._lay_out()
+        self.root.parent.chmod(0o755)
+        place = self.directory / "mailboxes.db"
+        shutil.copyfile(self._source, place)
+        shutil.chown(place, "cyrus", "mail")
+        # Writes a reverse ACL record for each grant, which takes a while; the master finds it done.
+        subprocess.run([TOOLS / "ctl_cyrusdb", "-C", self.imapd_conf(0), "-r"], check=True, capture_output=True)
+
+
+def asks(session: Session, command: bytes, times: int) -> Callable[[], int]:
+    """The command so many times, over a connection."""
+
+    def run() -> int:
+        for _ in range(times):
+            session.ask(command)
+        return times
+
+    return run
+
 
 def run(plan: Plan) -> Iterator[Result]:
-    """LIST over loopback."""
-    yield from ()
+    """LIST of one ordinary user, who sees what everybody sees."""
+    if os.geteuid() or not MASTER.exists():
+        print("servers: left out, needs root and Debian's cyrus-imapd", file=sys.stderr)
+        return
+    user, index_path = random_users(plan.public, 1)[0], plan.worlds.index(plan.public)
+    with (
+        tempfile.TemporaryDirectory(prefix="pyxlist-bench-") as folder,
+        _Imapd(Path(folder) / "imapd", plan.worlds.source(plan.public)) as imapd,
+        Serving(str(index_path)) as port,
+        pyxlist.open(index_path) as index,
+        Session(port).login(user) as ours,
+        imapd.session(user, 0) as reverse,
+        imapd.session(user, 1) as plain,
+    ):
+        view = index.view(user)
+        for command in _COMMANDS:
+            answer = view.respond(command).untagged
+            assert sorted(ours.ask(command).untagged.splitlines()) == sorted(answer.splitlines())
+            assert sorted(reverse.ask(command).untagged.splitlines()) == sorted(answer.splitlines())
+            yield from _turns(plan, command, view, ours, {"reverseacls 1": reverse, "reverseacls 0": plain})
+
+
+def _turns(
+    plan: Plan, command: bytes, view: pyxlist.View, ours: Session, theirs: dict[str, Session]
+) -> Iterator[Result]:
+    def bare() -> int:
+        for _ in range(200):
+            view.respond(command)
+        return 200
+
+    contenders: dict[str, Callable[[], int]] = {"bare": bare, "served": asks(ours, command, 200)}
+    for name, session in theirs.items():
+        contenders[name] = asks(session, command, 20 if name == "reverseacls 1" else 1)
+    times = take_turns(contenders, 5)
+    rows = view.respond(command).untagged.count(b"\n")
+    what = f"{command.decode()}, {plan.public.users:,} users, {rows:,} rows"
+    for name in theirs:
+        for way, told in (("served", "both over loopback"), ("bare", "pyxlist called")):
+            yield Result("servers", f"imapd {name}, {what}, {told}", times.median(name) * 1e6, "pyxlist",
+                         times.median(way) * 1e6, times.ratio(name, way), "us", _BARS[name], at_least=True)  # fmt: skip
