@@ -37,6 +37,7 @@ def follow(
     annotations: str | os.PathLike[str] | None = None,
     stop: Stop | None = None,
     on_step: OnStep | None = None,
+    on_true: Callable[[], None] | None = None,
     use_inotify: bool = True,
     poll_s: float = POLL_S,
     rescan_s: float = 3600.0,
@@ -44,9 +45,10 @@ def follow(
     """Apply to the index what the server changed in `source` since; `once`, or until `stop` says so.
 
     `stop` is an event or a callable and is asked about ten times a second.  `on_step(report)` is called after
-    every step that changed something.  `subscriptions` and `annotations` are followed too (see
-    `build` for what they are).  An index that something else writes to as well is compared with the source
-    every `rescan_s` seconds.  Returns the last report that is not "none", if there was one.
+    every step that changed something, `on_true()` once, when the index is true for the first time.
+    `subscriptions` and `annotations` are followed too (see `build` for what they are).  An index that
+    something else writes to as well is compared with the source every `rescan_s` seconds.  Returns the last
+    report that is not "none", if there was one.
 
     Raises StoreError for an index that cannot be written; SourceError for an unusable source only when
     `once`, otherwise it waits for a better one and says so in the log.
@@ -58,7 +60,7 @@ def follow(
             beside.look()
             return report
         with beside, Status(follower.index_path, follower.source) as status:
-            loop = _Loop(follower, beside, status, on_step, use_inotify, poll_s)
+            loop = _Loop(follower, beside, status, on_step, on_true, use_inotify, poll_s)
             return loop.run(_asker(stop))
 
 
@@ -75,6 +77,7 @@ class _Loop:
         beside: Beside,
         status: Status,
         on_step: OnStep | None,
+        on_true: Callable[[], None] | None,
         use_inotify: bool,
         poll_s: float,
     ) -> None:
@@ -82,6 +85,7 @@ class _Loop:
         self._beside = beside
         self._status = status
         self._on_step = on_step
+        self._on_true = on_true
         self._use_inotify = use_inotify
         self._poll_s = poll_s
         self._wake: tuple[str, Wake] = ("", Polling(poll_s))
@@ -108,6 +112,9 @@ class _Loop:
             self._pause_s = min(max(2 * self._pause_s, _BACKOFF_S[0]), _BACKOFF_S[1])
             return
         self._status.stepped(report)
+        if self._on_true is not None:
+            self._on_true()
+            self._on_true = None
         if report.mode != "none":
             self.last = report
             if report.added or report.removed or report.mode == "rebuild":
