@@ -51,6 +51,24 @@ def _general(stat: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "source", source["path"]
         yield "", f"{source['format']} version {source['version']}, generation {source['generation']}"
         yield "", f"{size_text(source['end'])} committed of {size_text(source['size_bytes'])}, inode {source['inode']}"
+    for reason in stat["rescan wanted"]:
+        yield "rescan wanted", reason
+    yield from _follower(stat["follower"])
+
+
+def _follower(follower: dict[str, Any] | None) -> Iterator[tuple[str, str]]:
+    """What a follower last said of itself."""
+    if follower is None:
+        return
+    yield "follower", f"{follower['state']}, process {follower['pid']}, of {follower['source']}"
+    yield "", f"{follower['tails']} tails, {follower['rebuilds']} comparisons, {follower['failures']} failures"
+    if follower["last failure"]:
+        yield "", f"last failure: {follower['last failure']}"
+    if lag := follower["lag"]:
+        yield (
+            "",
+            f"behind the source by {lag['p50_s'] * 1000:.1f} ms (median), {lag['p99_s'] * 1000:.1f} ms (99 of 100)",
+        )
 
 
 def _tables(tables: dict[str, dict[str, int]]) -> Iterator[tuple[str, str]]:

@@ -17,10 +17,10 @@ from typing import Any, Final
 
 from pyxlist.errors import PyxlistError
 from pyxlist.follow.follower import FollowReport
+from pyxlist.index.layout import STATUS_FILE
 
-__all__ = ["STATUS_FILE", "Metrics", "Status"]
+__all__ = ["Metrics", "Status"]
 
-STATUS_FILE: Final = "follower.json"
 _EVERY_S: Final = 1.0
 _LAGS: Final = 1000
 

@@ -38,6 +38,7 @@ __all__ = [
     "LOOKUP",
     "MORE",
     "QUIET",
+    "STATUS_FILE",
     "TABLES",
     "VERSION",
     "WHOLE_TABLE",
@@ -60,6 +61,7 @@ QUIET: Final = b"\x01"
 WHOLE_TABLE: Final = b"\x00"  # owner of a table that is one list; LMDB has no empty keys
 DIRECTORY: Final = b"\x01"  # keys of the generations table that are no identifiers: those begin above 0x1f
 EVERYBODY: Final = b"\x02"
+STATUS_FILE: Final = "follower.json"  # beside the data file: what a follower says of itself (follow/status.py)
 MORE: Final = 1  # in a block's first octet: another block of the list follows
 
 _BLOCK_HEAD: Final = struct.Struct("<HI")

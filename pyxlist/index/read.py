@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import pathlib
 import struct
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
@@ -19,6 +21,7 @@ from pyxlist.index.layout import (
     EVERYBODY,
     KEY_MAX,
     LOOKUP,
+    STATUS_FILE,
     WHOLE_TABLE,
     tree_generation,
     unpack_meta,
@@ -144,6 +147,8 @@ class Reader:
             "oldest_reader": pid,
             "checkpoint": self.meta("checkpoint"),
             "config": self.meta("config"),
+            "rescan wanted": self.meta("rescan") or [],
+            "follower": _follower(self.store.path),
         }
 
     def who(self, entry: Entry) -> Iterator[tuple[str, Rights]]:
@@ -162,6 +167,15 @@ class Reader:
             left = Rights(mask & ~denied.get(identifier, 0) & ~everyone)
             if "l" in left:
                 yield identifier, left
+
+
+def _follower(path: pathlib.Path) -> dict[str, Any] | None:
+    """What the follower of an index last said of itself; None where there never was one."""
+    try:
+        status = json.loads((path / STATUS_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return status if isinstance(status, dict) else None
 
 
 class BlockReader:
