@@ -80,7 +80,7 @@ def store(txn: Any, tables: dict[str, Any], config: Config, beside: Companions) 
     outcome = Outcome()
     if beside.subscriptions is not None:
         lists = _read_subscriptions(txn, tables, config, beside.subscriptions, outcome)
-        outcome.subscribers = len(lists)
+        outcome.subscribers = sum(new is not None for new in lists.values())
         outcome.changed |= replace_lists(txn, tables, "subscriptions", lists)
     if beside.annotations is not None:
         lists = read_annotations(txn, tables, config, beside.annotations, outcome)

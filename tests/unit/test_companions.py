@@ -124,6 +124,7 @@ def test_a_damaged_file_stops_nothing(
     with caplog.at_level(logging.INFO, "pyxlist"):
         report = build(tmp_path, folder)
     assert report.skipped == {"unreadable subscription files": 1, "subscription files of unknown users": 1}
+    assert report.subscribers == 1
     assert "bob" in caplog.text and "zz" in caplog.text
     assert subscribed(tmp_path, "bob") == subscribed(tmp_path, "carol.ann") == [b"pub"]
     assert build(tmp_path, folder).mode == "none"
