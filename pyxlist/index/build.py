@@ -149,7 +149,7 @@ def _create(
             with store.env.begin(write=True) as txn:
                 _put_meta(txn, store, header, config or Config(), counts)
                 outcome = companions.store(txn, store.tables, config or Config(), beside)
-            reserve_length(fresh / DATA)
+            reserve_length(fresh / DATA, promised_bytes(fresh / DATA))
             store.env.sync(True)
         except lmdb.Error as error:
             raise store.translate(error) from error

@@ -61,10 +61,12 @@ class Store:
 
     def __init__(self, path: pathlib.Path, *, create: bool = False) -> None:
         self.path = path
+        self.data = path / DATA
         self.users = 0
         self.pid = os.getpid()
         self.env: Any = None
         self.tables: dict[str, Any] = {}
+        self._page_bytes = 0
         self._writing = create
         self._syncing = not create  # whether commits order their pages on disk
         self._broken = False  # a write failed so that LMDB wants to be opened again
@@ -76,7 +78,7 @@ class Store:
             self._open(create)
         else:
             self._open_without_waiting()
-        status = (path / DATA).stat()
+        status = self.data.stat()
         self.identity = status.st_dev, status.st_ino
 
     # --- the environment ---
@@ -88,7 +90,7 @@ class Store:
         whoever is writing.
         """
         with contextlib.ExitStack() as stack:
-            self._writing = os.access(self.path / DATA, os.W_OK)
+            self._writing = os.access(self.data, os.W_OK)
             if self._writing:
                 try:
                     stack.enter_context(writer_lock(self.path, 0))
@@ -113,6 +115,7 @@ class Store:
                 **options,
             )
             self.tables = {name: self.env.open_db(name.encode(), create=create) for name in TABLES}
+            self._page_bytes = self.env.stat()["psize"]
             self.env.reader_check()
         except lmdb.Error as error:
             raise self.translate(error) from error
@@ -121,7 +124,7 @@ class Store:
 
     def prepare_writing(self, durability: Durability = Durability.EVERY_COMMIT) -> None:
         """Make the environment one that writes so; StoreError where the files may not be written."""
-        if not os.access(self.path / DATA, os.W_OK):
+        if not os.access(self.data, os.W_OK):
             self.refuse_replaced()
             raise StoreError("the index is read-only here", path=self.path, remedy="check the directory's permissions")
         syncing = durability.within_ms is not None
@@ -279,7 +282,7 @@ class Store:
     def refuse_replaced(self) -> None:
         """Raise StoreError when what is open is not what stands at the path any more."""
         try:
-            status = (self.path / DATA).stat()
+            status = self.data.stat()
         except OSError:
             raise StoreError("the index was deleted while it was open", path=self.path) from None
         if (status.st_dev, status.st_ino) != self.identity:
@@ -287,7 +290,7 @@ class Store:
 
     def _prepare_file(self, durability: Durability) -> None:
         try:
-            reserve_length(self.path / DATA)
+            self._reserve_length()
             if durability.within_ms is None:
                 if not is_unsynced(self.path):
                     mark_unsynced(self.path)
@@ -297,9 +300,13 @@ class Store:
         except OSError as error:
             raise StoreFullError(f"cannot be written: {error.strerror}", path=self.path) from error
 
+    def _reserve_length(self) -> None:
+        pages = self.env.info()["last_pgno"] + 1
+        reserve_length(self.data, pages * self._page_bytes)
+
     def _make_durable(self, durability: Durability) -> None:
         with contextlib.suppress(OSError):
-            reserve_length(self.path / DATA)  # again, for a transaction that let go more than was reserved
+            self._reserve_length()  # again, for a transaction that let go more than was reserved
         if durability.within_ms == 0:
             self.env.sync(True)
         elif durability.within_ms is not None and self._timer is None:
@@ -362,7 +369,7 @@ class Store:
     def is_current(self) -> bool:
         """Whether the path still leads to the file that is open here."""
         with contextlib.suppress(OSError):
-            status = (self.path / DATA).stat()
+            status = self.data.stat()
             return _registry.get((status.st_dev, status.st_ino)) is self
         return False
 

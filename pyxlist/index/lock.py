@@ -36,21 +36,21 @@ def writer_lock(directory: pathlib.Path, timeout_s: float) -> Iterator[None]:
     opened.
     """
     limit = time.monotonic() + timeout_s
-    with _open_lock(directory / _WRITER) as writer, _released(writer):
-        with _open_lock(directory / _TURN) as turn, _released(turn):
+    with _open_lock(directory, _WRITER) as writer, _released(writer):
+        with _open_lock(directory, _TURN) as turn, _released(turn):
             _acquire(turn, limit, directory)
             _acquire(writer, limit, directory)
         _sign(writer)
         yield
 
 
-def _open_lock(path: pathlib.Path) -> IO[str]:
+def _open_lock(directory: pathlib.Path, name: str) -> IO[str]:
     try:
-        return open(os.open(path, os.O_RDWR | os.O_CREAT, 0o666), "r+", encoding="ascii")
+        return open(os.open(f"{directory}/{name}", os.O_RDWR | os.O_CREAT, 0o666), "r+", encoding="ascii")
     except OSError as error:
         gone = error.errno == errno.ENOENT
-        message = "no index here any more" if gone else f"cannot be locked: {error.strerror}"
-        raise StoreError(message, path=path.parent if gone else path) from error
+        message = "no index here any more" if gone else f"{name} cannot be locked: {error.strerror}"
+        raise StoreError(message, path=directory) from error
 
 
 @contextlib.contextmanager

@@ -2,8 +2,8 @@
 
 A list is addressed by its table and owner prefix (layout.py).  Reading needs the block that would
 hold a key: the one with the largest separator not above it.  Changing rows rewrites the blocks they
-fall into and keeps two promises: the list's first block has the empty separator, and every block
-but the last says that more follow.
+fall into, and at most their neighbours, and keeps two promises: the list's first block has the empty
+separator, and every block but the last says that more follow.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ __all__ = [
 
 # (key, payload to set, or None to remove), keys ascending
 Changes = list[tuple[bytes, bytes | None]]
+_Block = tuple[bytes, bytes]  # LMDB key, octets
 
 
 def block_at(cursor: Any, owner: bytes, key: bytes) -> bytes | None:
@@ -139,12 +140,13 @@ def apply_rows(txn: Any, table: Any, owner: bytes, changes: Changes) -> None:
             if block is None:
                 put_list(txn, table, owner, [(key, row) for key, row in changes[at:] if row is not None])
                 return
-            block_key = cursor.key()
-            upper = cursor.key()[len(owner) :] if _next_of_list(cursor, owner) else None
+            current = cursor.key(), block
+            following = (cursor.key(), bytes(cursor.value())) if _next_of_list(cursor, owner) else None
+            upper = None if following is None else following[0][len(owner) :]
             first = at
             while at < len(changes) and (upper is None or changes[at][0] < upper):
                 at += 1
-            _rewrite(txn, table, owner, block_key, block, changes[first:at])
+            _rewrite(txn, table, owner, current, following, changes[first:at])
 
 
 def _next_of_list(cursor: Any, owner: bytes) -> bool:
@@ -163,7 +165,7 @@ def cut(owner: bytes, rows: list[tuple[bytes, bytes]]) -> list[tuple[bytes, byte
     """(LMDB key, block) pairs of a new list."""
     cutter = _cutter()
     _check(lib.pxl_cutter_start(cutter, (ffi.from_buffer(owner), len(owner)), (ffi.NULL, 0), 0))
-    return _merge_into(cutter, b"", [(key, row) for key, row in rows])
+    return _merge_into(cutter, [(key, row) for key, row in rows], b"")
 
 
 def remove_list(txn: Any, table: Any, owner: bytes) -> None:
@@ -174,37 +176,54 @@ def remove_list(txn: Any, table: Any, owner: bytes) -> None:
             more = cursor.delete()
 
 
-def _rewrite(txn: Any, table: Any, owner: bytes, block_key: bytes, block: bytes, changes: Changes) -> None:
-    separator, more = block_key[len(owner) :], block[0] & MORE
+def _rewrite(txn: Any, table: Any, owner: bytes, current: _Block, following: _Block | None, changes: Changes) -> None:
+    """Write a block anew, together with the one that follows if that keeps blocks few."""
+    written = _cut_again(owner, current, changes)
+    if following is not None and _should_join(written, following[1]):
+        written = _cut_again(owner, current, changes, following[1])
+        txn.delete(following[0], db=table)
+    for key, block in written:
+        if key != current[0] or block != current[1]:
+            txn.put(key, block, db=table)
+    if not written:
+        _remove_last(txn, table, owner, current[0])
+
+
+def _should_join(written: list[_Block], following: bytes) -> bool:
+    """Whether the last block written and the one after it become one.
+
+    What a full block cannot hold goes to its neighbour while there is room, so that a million changes leave
+    blocks about as full as a build does; blocks that shrink are joined well before they fill one together,
+    so that they are not cut again by the next change.
+    """
+    if not written:
+        return True
+    room = BLOCK_BYTES if len(written) > 1 else BLOCK_BYTES * 3 // 4
+    return len(written[-1][1]) + len(following) <= room
+
+
+def _cut_again(owner: bytes, current: _Block, changes: Changes, following: bytes = b"") -> list[_Block]:
+    """The blocks that a changed block becomes, its flags kept; with the rows of the following one, if given."""
+    key, block = current
+    separator, more = key[len(owner) :], (following or block)[0] & MORE
     cutter = _cutter()
     _check(
         lib.pxl_cutter_start(
             cutter, (ffi.from_buffer(owner), len(owner)), (ffi.from_buffer(separator), len(separator)), more
         )
     )
-    written = _merge_into(cutter, block, changes)
+    written = _merge_into(cutter, changes, block, following)
     flags = block[0] & ~MORE
-    for key, new in written:
-        new = bytes((new[0] | flags,)) + new[1:] if flags else new
-        if key != block_key or new != block:
-            txn.put(key, new, db=table)
-    if not written:
-        _close_gap(txn, table, owner, block_key, bool(more))
+    return [(name, bytes((new[0] | flags,)) + new[1:]) for name, new in written] if flags else written
 
 
-def _close_gap(txn: Any, table: Any, owner: bytes, block_key: bytes, more: bool) -> None:
-    """A block lost all its rows: the next takes its place, or the one before becomes the last."""
+def _remove_last(txn: Any, table: Any, owner: bytes, key: bytes) -> None:
+    """The last block of a list lost all its rows: the one before it becomes the last."""
     with txn.cursor(db=table) as cursor:
-        cursor.set_key(block_key)
-        if more:
-            cursor.next()
-            next_key, following = cursor.key(), cursor.value()
-            txn.delete(next_key, db=table)
-            txn.put(block_key, following, db=table)
-            return
+        cursor.set_key(key)
         before = cursor.key() if cursor.prev() else b""
         last = cursor.value() if before.startswith(owner) else b""
-    txn.delete(block_key, db=table)
+    txn.delete(key, db=table)
     if last:
         txn.put(before, bytes((last[0] & ~MORE,)) + last[1:], db=table)
 
@@ -213,9 +232,13 @@ def _cutter() -> Any:
     return ffi.gc(lib.pxl_cutter_new(BLOCK_BYTES, KEY_MAX), lib.pxl_cutter_free)
 
 
-def _merge_into(cutter: Any, block: bytes, changes: Changes) -> list[tuple[bytes, bytes]]:
+def _merge_into(cutter: Any, changes: Changes, *blocks: bytes) -> list[_Block]:
+    """Cut the rows of blocks, ascending, with changes to the first of them."""
     packed = pack_changes(changes)
-    _check(lib.pxl_cutter_merge(cutter, (ffi.from_buffer(block), len(block)), (ffi.from_buffer(packed), len(packed))))
+    for block in blocks:
+        rows = ffi.from_buffer(block), len(block)
+        _check(lib.pxl_cutter_merge(cutter, rows, (ffi.from_buffer(packed), len(packed))))
+        packed = b""
     _check(lib.pxl_cutter_finish(cutter))
     done = lib.pxl_cutter_take(cutter)
     return list(iter_blocks(memoryview(ffi.buffer(done.data, done.len)))) if done.len else []

@@ -41,7 +41,7 @@ class Transaction:
     @functools.cached_property
     def config(self) -> Config:
         """The configuration that the index answers by."""
-        return Config.from_dict(self._meta("config"))
+        return _config_of(self.txn.get(b"config", db=self.tables["meta"]))
 
     @property
     def checkpoint(self) -> Any:
@@ -152,6 +152,12 @@ class Transaction:
         packed = pack_meta(value)
         if self.txn.get(name.encode(), db=self.tables["meta"]) != packed:
             self.txn.put(name.encode(), packed, db=self.tables["meta"])
+
+
+@functools.lru_cache(maxsize=8)
+def _config_of(packed: bytes) -> Config:
+    """A stored configuration; the same for every transaction, as a rule."""
+    return Config.from_dict(unpack_meta(packed))
 
 
 @contextlib.contextmanager

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import concurrent.futures
 import logging
 import multiprocessing
 import os
@@ -370,3 +372,49 @@ def test_what_is_promised_for_later_is_kept(index_path: pathlib.Path, monkeypatc
     store.close()
     with pytest.raises(ValueError, match="millisecond"):
         pyxlist.Durability.within(0)
+
+
+# --- rebuilds ---
+
+
+def test_rebuilds_while_eight_processes_list(index_path: pathlib.Path) -> None:
+    """Every answer is the old state or the new one, never a mixture, and no reader fails."""
+    other = index_path.parent / "other"
+    write_flat(other, {key: value("anyone lr", uniqueid=f"x{key!r}"[2:-1]) for key in list(WORLD)[:150]})
+    script = (
+        "import sys, time, pyxlist\n"
+        "index = pyxlist.open(sys.argv[1])\n"
+        "view, sizes, end = index.view('guest'), set(), time.monotonic() + 2\n"
+        "print(flush=True)\n"
+        "while time.monotonic() < end: sizes.add(len(list(view.list())))\n"
+        "print(sorted(sizes))\n"
+    )
+    command = [sys.executable, "-c", script, str(index_path)]
+    readers = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(8)]
+    for reader in readers:
+        assert reader.stdout is not None
+        reader.stdout.readline()
+    for number in range(12):
+        pyxlist.build((other, index_path.parent / "db")[number % 2], index_path)
+    for reader in readers:
+        told, _ = reader.communicate(timeout=60)
+        assert reader.returncode == 0
+        assert told.strip() in ("[150, 300]", "[150]", "[300]")
+
+
+def test_asyncio_writes_through_one_thread(index_path: pathlib.Path) -> None:
+    """A block belongs to its thread: an executor of one thread serves a program that uses asyncio."""
+
+    def grant(index: pyxlist.Index, number: int) -> None:
+        with index.write() as hooks:
+            hooks.mboxlist_setacl("user.u001", f"a{number}", "lrs")
+
+    async def main(index: pyxlist.Index) -> None:
+        with concurrent.futures.ThreadPoolExecutor(1) as writer:
+            loop = asyncio.get_running_loop()
+            await asyncio.gather(*(loop.run_in_executor(writer, grant, index, number) for number in range(10)))
+
+    with pyxlist.open(index_path) as index:
+        asyncio.run(main(index))
+        entry = index.lookup("user.u001")
+        assert entry is not None and len(entry.acl) == 12
