@@ -64,17 +64,22 @@ static bool scan_quoted(scanner *s, pxl_slice *out)
     return true;
 }
 
+/* Octets that end a bare atom. */
+static const uint8_t ENDS[256] = {[' '] = 1, ['('] = 1, [')'] = 1};
+
 /* One dlist string in any of its three forms. */
 static bool scan_string(scanner *s, pxl_slice *out)
 {
-    const uint8_t *start = s->p;
+    const uint8_t *start = s->p, *p = start, *end = s->end;
 
-    if (s->p == s->end) return false;
-    if (*s->p == '"') return scan_quoted(s, out);
-    if (*s->p == '{') return scan_literal(s, out);
-    while (s->p < s->end && *s->p != ' ' && *s->p != '(' && *s->p != ')') s->p++;
-    *out = (pxl_slice){start, (size_t)(s->p - start)};
-    return s->p > start;
+    if (p == end) return false;
+    if (*p == '"') return scan_quoted(s, out);
+    if (*p == '{') return scan_literal(s, out);
+    while (end - p >= 4 && !(ENDS[p[0]] | ENDS[p[1]] | ENDS[p[2]] | ENDS[p[3]])) p += 4;
+    while (p < end && !ENDS[*p]) p++;
+    *out = (pxl_slice){start, (size_t)(p - start)};
+    s->p = p;
+    return p > start;
 }
 
 /* At "(" or "%(": the octets between the brackets, brackets in strings not counted. */
@@ -82,7 +87,7 @@ static bool scan_list(scanner *s, pxl_slice *out)
 {
     const uint8_t *start;
     pxl_slice ignored;
-    int depth = 0;
+    int depth = 0; /* below the list that is the value */
 
     if (s->p < s->end && *s->p == '%') s->p++;
     if (s->p == s->end || *s->p != '(') return false;
@@ -92,7 +97,7 @@ static bool scan_list(scanner *s, pxl_slice *out)
         if (s->p == s->end) return false;
         if (*s->p == '%' && s->p + 1 < s->end && s->p[1] == '(') s->p++;
         if (*s->p == '(') {
-            if (++depth > MAX_DEPTH) return false;
+            if (++depth >= MAX_DEPTH) return false;
             s->p++;
         } else if (*s->p == ')') {
             depth--;
@@ -166,12 +171,12 @@ static void set_string(pxl_mbentry *entry, uint8_t field, pxl_slice text)
 
 static int parse_dlist(pxl_slice value, pxl_mbentry *entry, pxl_error *error)
 {
-    scanner s = {value.data, value.data + value.len};
-    pxl_slice body, key, text;
+    scanner s = {value.data + 1, value.data + value.len};
+    pxl_slice key, text;
 
-    if (!scan_list(&s, &body)) return malformed(error, "dlist value does not end");
-    s = (scanner){body.data, body.data + body.len};
-    for (skip_spaces(&s); s.p < s.end; skip_spaces(&s)) {
+    if (s.p == s.end || *s.p++ != '(') return malformed(error, "dlist value does not begin");
+    for (skip_spaces(&s); s.p == s.end || *s.p != ')'; skip_spaces(&s)) {
+        if (s.p == s.end) return malformed(error, "dlist value does not end");
         if (!scan_string(&s, &key)) return malformed(error, "dlist key expected");
         skip_spaces(&s);
         if (at_list(&s)) {
