@@ -112,7 +112,8 @@ static void ask_for_children(pxl_listing *listing, const pxl_answer_row *row, ui
 static bool worth_a_row(const pxl_listing *listing, uint32_t attributes)
 {
     if (!(attributes & (PXL_NONEXISTENT | PXL_NOSELECT)) || listing->query->form == PXL_FORM_EXTENDED) return true;
-    return attributes & (listing->query->form == PXL_FORM_LSUB ? PXL_CHILDINFO : PXL_HASCHILDREN);
+    if (listing->query->form != PXL_FORM_LSUB) return attributes & PXL_HASCHILDREN;
+    return attributes & (listing->view->lsub_keeps_missing ? PXL_CHILDINFO | PXL_SUBSCRIBED : PXL_CHILDINFO);
 }
 
 static uint32_t settle(const pxl_listing *listing, uint32_t attributes)
@@ -122,6 +123,7 @@ static uint32_t settle(const pxl_listing *listing, uint32_t attributes)
     if (form == PXL_FORM_LSUB) {
         /* Here \Noselect means: not subscribed, but something below is. */
         if (!(attributes & PXL_SUBSCRIBED) && (attributes & PXL_CHILDINFO)) attributes |= PXL_NOSELECT | PXL_HASCHILDREN;
+        if (listing->view->lsub_keeps_missing && (attributes & PXL_SUBSCRIBED)) attributes &= ~(uint32_t)PXL_NOSELECT;
         attributes &= ~(uint32_t)PXL_SUBSCRIBED;
     }
     if (!returns(listing, PXL_SELECT_RECURSIVEMATCH)) attributes &= ~(uint32_t)PXL_CHILDINFO;
@@ -270,7 +272,9 @@ static void put_lines(pxl_listing *listing, const pxl_answer_row *row, uint32_t 
         put(listing, status.data, status.len);
         put_text(listing, "\r\n");
     }
-    if (returns(listing, PXL_RETURN_MYRIGHTS)) put_myrights(listing, row);
+    if (returns(listing, PXL_RETURN_MYRIGHTS)
+        && !(listing->view->myrights_of_mailboxes && (attributes & PXL_NONEXISTENT)))
+        put_myrights(listing, row);
     if (returns(listing, PXL_RETURN_METADATA)
         && ask(listing, row, listing->callbacks->metadata, &metadata) == PXL_OK)
         put(listing, metadata.data, metadata.len);

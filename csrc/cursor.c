@@ -233,6 +233,13 @@ static void retire_top(pxl_merge *merge)
     merge->cursors[merge->on_rows] = gone;
 }
 
+/* Is this the list of the identifier that stands for owners, whoever they are? */
+static bool of_owners(const pxl_view *view, const pxl_cursor *list)
+{
+    return view->ranks && (list->role == PXL_ROLE_LOOKUP || list->role == PXL_ROLE_QUIET)
+           && view->ranks[list->number & ~(uint32_t)PXL_PROBE] == view->owner_rank;
+}
+
 bool pxl_merge_seek(pxl_listing *listing, const uint8_t *key, size_t len)
 {
     pxl_merge *merge = &listing->candidates;
@@ -240,6 +247,7 @@ bool pxl_merge_seek(pxl_listing *listing, const uint8_t *key, size_t len)
 
     for (size_t i = 0; i < merge->count; i++) {
         pxl_cursor *cursor = merge->cursors[i];
+        if (of_owners(listing->view, cursor) && !listing->own_pass) continue;
         if (!pxl_cursor_seek(listing, cursor, key, len)) continue;
         merge->cursors[i] = merge->cursors[on_rows];
         merge->cursors[on_rows++] = cursor;
@@ -365,20 +373,56 @@ pxl_slice pxl_listing_special_use(pxl_listing *listing, const uint8_t *key, size
     return is_at(at, key, len) ? at->row.payload : (pxl_slice){NULL, 0};
 }
 
+/* What a list says of the subject: its row, or NULL. */
+static const pxl_cursor *row_of(pxl_listing *listing, const pxl_cursor *list, const pxl_subject *subject)
+{
+    pxl_cursor *probe = pxl_listing_probe(listing, list);
+
+    if (!probe || !pxl_cursor_seek(listing, probe, subject->key, subject->key_len)) return NULL;
+    return is_at(probe, subject->key, subject->key_len) ? probe : NULL;
+}
+
+/* Unite rights with those of the highest class so far, `best`, or put them in their place. */
+static void take_higher(uint32_t *rights, int *best, uint32_t more, int rank)
+{
+    if (!more || rank < *best) return;
+    *rights = rank == *best ? *rights | more : more;
+    *best = rank;
+}
+
+/* The most specific identifier decides, grants and denials apart. */
+static uint32_t most_specific(pxl_listing *listing, const pxl_subject *subject)
+{
+    uint32_t granted = 0, denied = 0;
+    int best_grant = -1, best_denial = -1;
+    pxl_name name;
+    bool owned;
+
+    pxl_name_parse(listing->view, subject->key, subject->key_len, &name);
+    owned = pxl_name_owned(listing->view, &name);
+    for (size_t i = 0, n = listing->pool_len; i < n; i++) {
+        const pxl_cursor *list = listing->pool[i], *row;
+        if ((list->number & PXL_PROBE) || !(list->role == PXL_ROLE_LOOKUP || list->role == PXL_ROLE_QUIET)) continue;
+        if ((of_owners(listing->view, list) && !owned) || !(row = row_of(listing, list, subject))) continue;
+        take_higher(&granted, &best_grant, row->granted, listing->view->ranks[list->number]);
+        take_higher(&denied, &best_denial, row->denied, listing->view->ranks[list->number]);
+    }
+    return granted & ~denied;
+}
+
 uint32_t pxl_listing_rights(pxl_listing *listing, const pxl_subject *subject)
 {
     uint32_t granted = subject->granted, denied = subject->denied;
 
+    if (listing->view->ranks) return most_specific(listing, subject);
     /* The pool grows while this runs; probes made here are marked and so not taken for lists. */
     for (size_t i = 0, n = listing->pool_len; i < n; i++) {
-        pxl_cursor *list = listing->pool[i], *probe;
+        const pxl_cursor *list = listing->pool[i], *row;
         bool quiet = list->role == PXL_ROLE_QUIET, lookup = list->role == PXL_ROLE_LOOKUP;
         if ((list->number & PXL_PROBE) || !(quiet || (lookup && !subject->rights_known))) continue;
-        probe = pxl_listing_probe(listing, list);
-        if (!probe || !pxl_cursor_seek(listing, probe, subject->key, subject->key_len)) continue;
-        if (!is_at(probe, subject->key, subject->key_len)) continue;
-        granted |= probe->granted;
-        denied |= probe->denied;
+        if (!(row = row_of(listing, list, subject))) continue;
+        granted |= row->granted;
+        denied |= row->denied;
     }
     if (granted & PXL_RIGHT_A) granted |= listing->view->with_a;
     return granted & ~denied;

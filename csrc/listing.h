@@ -155,7 +155,7 @@ struct pxl_listing {
     pxl_merge candidates;    /* the lists that this answer walks */
 
     size_t pass;             /* which one, and where in it when a run stopped */
-    bool resuming, finished, saw_alt;
+    bool resuming, finished, saw_alt, own_pass;
     pxl_bytes resume;        /* key of the candidate to go on with */
 
     pxl_answer_row last;     /* the one row of memory that decides flags */

@@ -35,12 +35,14 @@ static const struct {
 
 /* ---- candidates -------------------------------------------------------------------------------- */
 
-static bool visible(const pxl_listing *listing, const pxl_name *name, const pxl_subject *subject)
+static bool visible(pxl_listing *listing, const pxl_name *name, const pxl_subject *subject)
 {
     if (selects(listing, PXL_SELECT_SUBSCRIBED)) return true; /* a subscription may be to anything */
     if (subject->mbtype & PXL_TOMBSTONE) return false;
     if (subject->mbtype & PXL_INTERMEDIATE) return listing->view->admin || pxl_name_owned(listing->view, name);
-    return listing->view->admin || (subject->granted & ~subject->denied & PXL_RIGHT_L);
+    if (listing->view->admin) return true;
+    if (listing->view->ranks) return pxl_listing_rights(listing, subject) & PXL_RIGHT_L;
+    return subject->granted & ~subject->denied & PXL_RIGHT_L;
 }
 
 static bool in_domain(const pxl_view *view, const pxl_name *name)
@@ -287,6 +289,7 @@ static int walk(pxl_listing *listing, size_t pass, size_t limit)
     bool more;
 
     pass_prefix(listing, pass, &p);
+    listing->own_pass = pass <= PASS_ALT_PREFIX;
     more = listing->resuming ? pxl_merge_seek(listing, listing->resume.data, listing->resume.len)
                              : pxl_merge_seek(listing, p.text, p.len);
     listing->resuming = false;

@@ -337,6 +337,10 @@ typedef struct {             /* who asks, and in which namespace; slices stay th
     uint32_t hidden_recursive;           /* how many of them RECURSIVEMATCH hides too: the first ones */
     uint32_t owner_rights, admin_rights; /* implicit */
     uint32_t with_a;                     /* what a granted "a" brings (acl_admin_implies_write) */
+    /* Departures from Cyrus: see pyxlist/policy.py. */
+    uint8_t existing_ancestors, myrights_of_mailboxes, lsub_keeps_missing;
+    const uint8_t *ranks;                /* most specific: the class of each list's identifier, by number; or NULL */
+    uint8_t owner_rank;                  /* of the list that counts on own mailboxes alone */
 } pxl_view;
 
 enum {                       /* the form of a LIST command decides how flags are spelt */

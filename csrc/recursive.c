@@ -5,7 +5,26 @@
 #include <stdlib.h>
 
 #include "bytes.h"
+#include "entry.h"
 #include "listing.h"
+
+/* The mailbox that an ancestor's name means, if the view may list it; `subject` borrows the event's key. */
+static bool find_ancestor(pxl_listing *listing, const pxl_event *e, pxl_subject *subject)
+{
+    const pxl_view *view = listing->view;
+    size_t len = view->owner.len;
+
+    if (e->len > e->external->tail && e->external->tail != SIZE_MAX) {
+        if (e->len > e->external->tail_end) return false;
+        len = e->external->tail_key + (e->len - e->external->tail);
+    } else if (view->alt || !pxl_same(e->text, e->len, (const uint8_t *)"INBOX", 5)) {
+        return false; /* the root of a namespace */
+    }
+    *subject = (pxl_subject){.key = e->name->key, .key_len = len};
+    if (!pxl_listing_lookup(listing, subject->key, len, &subject->mbtype)) return false;
+    if (subject->mbtype & (PXL_TOMBSTONE | PXL_INTERMEDIATE | PXL_RESERVED)) return false;
+    return view->admin || (pxl_listing_rights(listing, subject) & PXL_RIGHT_L);
+}
 
 void pxl_recursive_hear(pxl_listing *listing, const pxl_event *e)
 {
@@ -29,7 +48,10 @@ void pxl_recursive_hear(pxl_listing *listing, const pxl_event *e)
         listing->matches_cap = cap;
     }
     row = &listing->matches[listing->matches_len++];
-    if (e->exact) found = pxl_event_find(listing, e, &subject);
+    if (e->exact)
+        found = pxl_event_find(listing, e, &subject);
+    else if (view->existing_ancestors)
+        found = find_ancestor(listing, e, &subject);
     pxl_row_begin(listing, row, e, found ? &subject : NULL);
     row->attributes = e->exact ? PXL_SUBSCRIBED : PXL_CHILDINFO | PXL_HASCHILDREN;
     if (!found) row->attributes |= PXL_NONEXISTENT;

@@ -43,10 +43,14 @@ from pyxlist.index.durability import Durability
 from pyxlist.listing import Item
 from pyxlist.opened import Index
 from pyxlist.opened import open_index as open
+from pyxlist.policy import CYRUS, DOVECOT, RFC, Policy
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "CYRUS",
+    "DOVECOT",
+    "RFC",
     "Answer",
     "BuildReport",
     "Changes",
@@ -66,6 +70,7 @@ __all__ = [
     "MailboxHasChildren",
     "MailboxMissing",
     "Mbtype",
+    "Policy",
     "PyxlistError",
     "Rights",
     "SourceError",

@@ -13,7 +13,7 @@ import enum
 import functools
 import string
 from collections.abc import Collection, Iterable, Iterator
-from typing import Final, Protocol
+from typing import ClassVar, Final, Protocol
 
 from pyxlist.config import Config
 
@@ -23,9 +23,9 @@ __all__ = [
     "Acl",
     "Asker",
     "CyrusPolicy",
+    "Evaluation",
     "IdentifierReading",
     "MostSpecificPolicy",
-    "Policy",
     "Rights",
     "canonical_identifier",
     "canonical_userid",
@@ -163,7 +163,7 @@ class Asker:
         return frozenset((self.userid, ANYONE, *(f"group:{group}" for group in self.groups)))
 
 
-class Policy(Protocol):
+class Evaluation(Protocol):
     """How the pairs of an ACL combine; RFC 4314 section 2 leaves it to the server."""
 
     def effective(self, acl: Acl, asker: Asker, is_owner: bool = False) -> Rights:
@@ -202,7 +202,7 @@ class CyrusPolicy:
         return cls(config.deleteright, config.acl_admin_implies_write)
 
     def effective(self, acl: Acl, asker: Asker, is_owner: bool = False) -> Rights:
-        """See `Policy`; Cyrus does not look at `is_owner` here."""
+        """See `Evaluation`; Cyrus does not look at `is_owner` here."""
         return effective(
             acl,
             asker.identifiers,
@@ -235,19 +235,28 @@ class MostSpecificPolicy:
     """
 
     deleteright: str = "c"
+    OWNER_RANK: ClassVar[int] = int(_Specificity.OWNER)
 
     def effective(self, acl: Acl, asker: Asker, is_owner: bool = False) -> Rights:
-        """See `Policy`."""
+        """See `Evaluation`."""
         chosen = {False: (-1, _NONE), True: (-1, _NONE)}
         for identifier, stored in acl:
             negative = identifier.startswith("-")
             rank = self._rank(identifier[1:] if negative else identifier, asker, is_owner)
-            if rank is None or rank < chosen[negative][0]:
-                continue
             rights = stored if isinstance(stored, Rights) else Rights.parse(stored, self.deleteright)
+            if rank is None or rank < chosen[negative][0] or not rights:
+                continue
             same = rank == chosen[negative][0]
             chosen[negative] = (rank, (chosen[negative][1] | rights) if same else rights)
         return chosen[False][1] - chosen[True][1]
+
+    @classmethod
+    def identifiers(cls, asker: Asker) -> dict[str, int]:
+        """Every identifier that may match this asker, with its class; `owner` does on own mailboxes alone."""
+        named = [ANYONE, "anonymous", "authenticated", "owner", asker.userid]
+        named += [f"{kind}:{group}" for kind in ("group", "group-override") for group in asker.groups]
+        ranks = {identifier: cls._rank(identifier, asker, True) for identifier in named}
+        return {identifier: int(rank) for identifier, rank in ranks.items() if rank is not None}
 
     @staticmethod
     def _rank(identifier: str, asker: Asker, is_owner: bool) -> _Specificity | None:

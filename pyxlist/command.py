@@ -26,6 +26,7 @@ from pyxlist.index.read import Reader
 from pyxlist.listing import Item, Lister, MetadataCallback, StatusCallback
 from pyxlist.names import is_inbox, octets_of, owner_of, text_of
 from pyxlist.namespace import Namespace, is_special_use
+from pyxlist.policy import CYRUS, Policy
 from pyxlist.query import Query, compile_query
 from pyxlist.tokens import astring
 
@@ -76,15 +77,16 @@ class View:
         prepared: Callable[[bytes], Prepared],
         status: StatusCallback | None = None,
         metadata: MetadataCallback | None = None,
+        policy: Policy = CYRUS,
     ) -> None:
         config = namespace.config
         self.namespace = namespace
         self.asker = acl.Asker(namespace.userid, groups)
         self._reader = reader
         self._config = config
-        self._policy = acl.CyrusPolicy.from_config(config)
+        self._policy = policy.evaluation(config)
         self._implicit = acl.implicit_rights(config)
-        self._lister = Lister(reader.store, namespace, groups, status or self._empty_status, metadata)
+        self._lister = Lister(reader.store, namespace, groups, status or self._empty_status, metadata, policy)
         self._prepare = prepared
 
     # --- LIST ---

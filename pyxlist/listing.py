@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final, NamedTuple, NoReturn
 
 from pyxlist._pxl import ffi, lib
-from pyxlist.acl import ANYONE, WRITE_RIGHTS, Rights
+from pyxlist.acl import ANYONE, WRITE_RIGHTS, Asker, MostSpecificPolicy, Rights
 from pyxlist.config import Config
 from pyxlist.cyrusdb import raise_core_error
 from pyxlist.index.env import Store
@@ -20,6 +20,7 @@ from pyxlist.index.layout import LOOKUP, QUIET, WHOLE_TABLE
 from pyxlist.index.read import BlockReader
 from pyxlist.names import octets_of, text_of
 from pyxlist.namespace import Namespace
+from pyxlist.policy import CYRUS, Policy
 from pyxlist.query import READS_DIRECTORY, READS_LOOKUPS, READS_RIGHTS, READS_SUBSCRIPTIONS, Query
 
 __all__ = ["Item", "Lister", "MetadataCallback", "StatusCallback"]
@@ -191,18 +192,34 @@ class Lister:
         groups: tuple[str, ...],
         status: StatusCallback,
         metadata: MetadataCallback | None,
+        policy: Policy = CYRUS,
     ) -> None:
         self.store = store
         self.status = status
         self.metadata = metadata
         self.userid = octets_of(namespace.userid)
-        self.identifiers = tuple(
-            dict.fromkeys((self.userid, *(octets_of(f"group:{group}") for group in groups), octets_of(ANYONE)))
-        )
+        asker = Asker(namespace.userid, groups)
+        named = (namespace.userid, *(f"group:{group}" for group in groups), ANYONE)
+        ranks = MostSpecificPolicy.identifiers(asker) if policy.most_specific else dict.fromkeys(named, 0)
+        self.identifiers = tuple(map(octets_of, ranks))
         self._admin = namespace.is_admin
         self._keep: list[Any] = []
         self.view = _c_view(namespace, self._keep)
+        self._follow(policy, list(ranks.values()))
         self._plans: dict[int, _Plan] = {}
+
+    def _follow(self, policy: Policy, ranks: list[int]) -> None:
+        """Make the kernel depart from Cyrus where the policy says so."""
+        self._always = 0  # what every query reads besides
+        self.view.existing_ancestors = policy.existing_ancestors
+        self.view.myrights_of_mailboxes = policy.myrights_of_mailboxes
+        self.view.lsub_keeps_missing = policy.lsub_keeps_missing
+        if policy.existing_ancestors or policy.most_specific:
+            self._always = READS_LOOKUPS | READS_RIGHTS
+        if policy.most_specific:
+            by_number = bytes(_POSTINGS) + bytes(rank for rank in ranks for _list in range(2))
+            self._keep.append(ffi.from_buffer(by_number))
+            self.view.ranks, self.view.owner_rank = self._keep[-1], MostSpecificPolicy.OWNER_RANK
 
     def tables(self) -> dict[int, tuple[Any, bytes]]:
         """Table and owner prefix of each list, by number."""
@@ -306,6 +323,7 @@ class Lister:
     def _plan(self, reads: int) -> _Plan:
         """The lists of this view that a query with these READS_… bits needs."""
         lists: list[tuple[int, int, str, bytes]] = []
+        asked, reads = reads, reads | self._always
         if (reads & READS_LOOKUPS and not self._admin) or reads & READS_RIGHTS:
             for number, identifier in enumerate(self.identifiers):
                 lists.append((lib.PXL_ROLE_LOOKUP, _POSTINGS + 2 * number, "postings", identifier + LOOKUP))
@@ -317,7 +335,7 @@ class Lister:
             lists.append((lib.PXL_ROLE_SUBSCRIPTIONS, _SUBSCRIPTIONS, "subscriptions", self.userid + LOOKUP))
         if reads & READS_DIRECTORY or self._admin:
             lists.append((lib.PXL_ROLE_DIRECTORY, _DIRECTORY, "directory", _NEVER))
-        plan = self._plans[reads] = _Plan(lists)
+        plan = self._plans[asked] = _Plan(lists)
         return plan
 
     def _raise(self, kernel: _Kernel) -> NoReturn:

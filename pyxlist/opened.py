@@ -22,6 +22,7 @@ from pyxlist.index.transaction import begin_write
 from pyxlist.listing import MetadataCallback, StatusCallback
 from pyxlist.names import key_from_internal
 from pyxlist.namespace import Namespace
+from pyxlist.policy import CYRUS, Policy
 
 __all__ = ["Index", "open_index"]
 
@@ -67,18 +68,19 @@ class Index:
         admin: bool | None = None,
         status: StatusCallback | None = None,
         metadata: MetadataCallback | None = None,
+        policy: Policy = CYRUS,
     ) -> View:
         """Who asks: a userid as the server knows it and its groups' bare names.
 
         `admin=None` lets the stored configuration decide.  `status(key, items)` supplies the item list of
         LIST RETURN (STATUS …), `metadata(key, entries, options)` complete METADATA lines; without them a
         mailbox answers as if it had no messages and no metadata.  A userid nobody has sees what `anyone`
-        sees.  Raises ValueError for what is not a userid.
+        sees.  `policy` says where answers depart from Cyrus.  Raises ValueError for what is not a userid.
         """
         names = tuple(groups) if self.config.unix_group_enable else ()
         if admin is None:
             admin = self.config.is_admin(canonical_userid(userid, self.config), names)
-        return View(self._reader, Namespace(self.config, userid, admin), names, self._prepare, status, metadata)
+        return View(self._reader, Namespace(self.config, userid, admin), names, self._prepare, status, metadata, policy)
 
     def groups_of(self, userid: str) -> tuple[str, ...]:
         """Bare names of a userid's groups, for `view`, as the group file given to `build` has them.

@@ -19,7 +19,7 @@ PACKAGE: Final = pathlib.Path(__file__).parents[2] / "pyxlist"
 # circle, and from those below it.
 STOREYS: Final[dict[int, tuple[str, ...]]] = {
     0: ("errors", "tokens", "_version"),
-    1: ("config", "names", "acl", "entry", "namespace", "imap"),
+    1: ("config", "names", "acl", "policy", "entry", "namespace", "imap"),
     2: ("_pxl", "cyrusdb", "cyruslog"),
     3: ("index",),
     4: ("query", "listing", "command"),
