@@ -5,6 +5,9 @@ follower.py   one step: look at a live source, apply what was appended, or build
 loop.py       steps for as long as the process lives
 wake.py       when to look again: inotify where writes raise events, otherwise a short sleep
 beside.py     subscriptions and annotations, which live in files of their own
+notify.py     Cyrus' notify socket, in both its forms
+events.py     what a notification tells, applied; what it does not, recorded
+uri.py        the URLs in them -> key names
 status.py     what a follower did and how far behind it is, for people and for Prometheus
 """
 

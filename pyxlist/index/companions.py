@@ -35,6 +35,7 @@ __all__ = [
     "Lists",
     "Outcome",
     "files_by_user",
+    "key_of_uniqueid",
     "read_annotations",
     "read_lists",
     "replace_lists",
@@ -141,7 +142,7 @@ def _keys_of_uniqueids(txn: Any, table: Any, wanted: set[bytes]) -> dict[bytes, 
     found: dict[bytes, bytes] = {}
     if len(wanted) <= _FEW:
         for uniqueid in wanted:
-            key = _key_of_uniqueid(txn, table, uniqueid)
+            key = key_of_uniqueid(txn, table, uniqueid)
             found |= {} if key is None else {uniqueid: key}
         return found
     for row, _payload in iter_list(txn, table, WHOLE_TABLE):
@@ -151,7 +152,8 @@ def _keys_of_uniqueids(txn: Any, table: Any, wanted: set[bytes]) -> dict[bytes, 
     return found
 
 
-def _key_of_uniqueid(txn: Any, table: Any, uniqueid: bytes) -> bytes | None:
+def key_of_uniqueid(txn: Any, table: Any, uniqueid: bytes) -> bytes | None:
+    """Key name of the live mailbox that has a uniqueid.  Cost: one descent."""
     sought = uniqueid + b"\x00"
     with txn.cursor(db=table) as cursor:
         block = block_at(cursor, WHOLE_TABLE, sought)

@@ -70,3 +70,51 @@ def test_until_told_to_stop(tmp_path: pathlib.Path) -> None:
     assert (stat["follower"]["state"], stat["follower"]["tails"]) == ("stopped", 3)
     assert b"follower" in run("stat", index).stdout
     assert run("verify", index, source).returncode == 0
+
+
+EVENT = {
+    "event": "MailboxCreate",
+    "mailboxID": "idw",
+    "uri": "imap://localhost/user/ann/Work;UIDVALIDITY=7",
+    "vnd.cmu.mbtype": "e",
+    "vnd.cmu.mailboxACL": "ann\tlrswipkxtecdan\tbob\tlrs\t",
+}
+
+
+def test_events_on_standard_input(tmp_path: pathlib.Path) -> None:
+    """As `notify_external` gives them; what is no JSON is wrong usage."""
+    _database, source = world(tmp_path)
+    index = tmp_path / "index"
+    assert run("build", source, index).returncode == 0
+    done = run("listen", index, "-", stdin=json.dumps(EVENT).encode())
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+    assert b"ann/Work" in run("list", index, "bob").stdout
+    done = run("listen", index, "-", stdin=b'{"event": ')
+    assert done.returncode == 2
+    error_of(done)
+
+
+def test_events_on_a_socket(tmp_path: pathlib.Path) -> None:
+    """A stream of notifications, each answered when it is applied; SIGTERM ends it; the wishes are recorded."""
+    _database, source = world(tmp_path)
+    index, path = tmp_path / "index", tmp_path / "notify"
+    assert run("build", source, index).returncode == 0
+    command = [sys.executable, "-m", "pyxlist", "listen", str(index), f"dlist:{path}"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE) as process:
+        assert process.stderr is not None
+        try:
+            limit = time.monotonic() + 20
+            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
+                while client.connect_ex(str(path)):
+                    assert time.monotonic() < limit
+                    time.sleep(0.02)
+                text = json.dumps(EVENT).encode()
+                client.sendall(b"NOTIFY %%(METHOD external MESSAGE {%d+}\r\n%s FILEPATH NIL)\r\n" % (len(text), text))
+                assert client.recv(100) == b"OK ()\r\n"
+            assert b"ann/Work" in run("list", index, "bob").stdout
+        finally:
+            process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+        assert b"Traceback" not in process.stderr.read()
+    assert not path.exists()
+    assert json_lines(run("stat", index, "--json"))[0]["rescan wanted"] == ["events before this listener began"]
