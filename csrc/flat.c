@@ -108,6 +108,7 @@ static int add_line(pxl_reader *reader, const line *l, pxl_error *error)
         s->sorted = pxl_compare(last.data, last.len, key.data, key.len) < 0;
     }
     s->lines[s->count++] = *l;
+    reader->source.sound = s->count;
     return PXL_OK;
 }
 

@@ -78,6 +78,7 @@ typedef struct {
     uint64_t generation;     /* grows with each repack, 0 where the format has none */
     uint64_t records;        /* live records the header promises, 0 where it does not say */
     uint64_t end;            /* committed bytes: nothing at or after this offset is believed */
+    uint64_t sound;          /* records that were read and are sound, dead ones included */
     uint64_t lost;           /* damaged places stepped over so far (PXL_SALVAGE only), and holes in a dump */
     uint64_t lost_bytes;     /* octets in those places */
     int keys;                /* PXL_KEYS_... */

@@ -62,6 +62,7 @@ int pxl_reader_load(pxl_reader *reader, uint64_t have, pxl_error *error)
         result = reader->format->load(reader, have, error);
     else
         result = have < reader->len ? PXL_MORE : PXL_OK;
+    if (reader->log.puts_len > reader->source.sound) reader->source.sound = reader->log.puts_len;
     reader->loaded = result == PXL_OK;
     return result;
 }

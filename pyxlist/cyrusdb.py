@@ -1,11 +1,7 @@
-"""A mailboxes.db or a dump of one, on disk or from stdin -> a checked image in memory that the C readers walk.
+"""A mailboxes.db or a dump of one, on disk or from stdin -> a C reader that has checked every record of it.
 
-The whole file is read into memory of our own instead of being mapped: a server may truncate or
-replace a file while we look at it, and a map would then kill the process.  A live file is read
-without locks.  Its writer only ever appends records, rewrites pointers below the size that the
-header promises, and rewrites the header last; so an image whose every linked record has its
-checksum is a state between two commits.  A torn pointer shows as a wrong checksum, and one that a
-second later commit overwrote is seen to be newer than the header; the file is then read again.
+Nothing is handed out before everything was checked, so damage, and a file torn by its writer, is
+found while it still can be read again and before anybody has acted on half of it.
 """
 
 from __future__ import annotations
@@ -13,39 +9,32 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
-import stat
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, Final
 
 from pyxlist._pxl import ffi, lib
-from pyxlist.errors import CorruptSourceError, SourceError, StoreDamagedError, UnsupportedSourceError
+from pyxlist.errors import CorruptSourceError, StoreDamagedError, UnsupportedSourceError
+from pyxlist.image import STDIN, Image, Progress, read_file
 
 __all__ = [
     "FORMATS",
     "STDIN",
-    "Image",
+    "Loss",
+    "Losses",
     "Progress",
     "Source",
     "iter_records",
     "iter_records_of",
     "keys_found",
+    "losses_of",
     "open_source",
     "raise_core_error",
-    "read_image",
-    "settled_mtime_ns",
 ]
 
-# stage, done, total (octets); called at most every 100 ms
-Progress = Callable[[str, int, int], None]
-
-STDIN: Final = "-"
-_CHUNK: Final = 1 << 22
-_ATTEMPTS: Final = 5
-_PAUSE_S: Final = 0.05
 _LAST_BYTES: Final = 24  # of a log's last commit record
-_SETTLED_NS: Final = 2_000_000_000  # file systems keep times in steps of up to two seconds
+_ATTEMPTS: Final = 6
+_PAUSE_S: Final = 0.02
 
 FORMATS: Final = {
     lib.PXL_TWOSKIP: "twoskip",
@@ -64,21 +53,6 @@ _FOREIGN: Final = (
     (b"\x28\xb5\x2f\xfd", "is compressed with zstd", "unpack it first: zstd -dc FILE | pyxlist build - INDEX"),
     (b"SQLite format 3\x00", "is an SQLite database", "dump it: ctl_mboxlist -d | pyxlist build - INDEX"),
 )
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Image:
-    """A file's octets as they were read: `data` (a writable C buffer of `size_bytes`), and which file it was.
-
-    `mtime_ns` is 0 when the file was written so recently that its time may not tell a later write apart.
-    """
-
-    path: str
-    data: Any
-    size_bytes: int
-    inode: int
-    device: int
-    mtime_ns: int
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -113,95 +87,70 @@ def keys_found(inversion: Any) -> str:
     return _KEYS[lib.pxl_inversion_counts(inversion).keys]
 
 
-def read_image(path: str | os.PathLike[str], progress: Progress | None = None) -> Image:
-    """Read a file whole, or stdin for "-".  Raises SourceError when it cannot be opened or read.
+@dataclasses.dataclass(frozen=True, slots=True)
+class Loss:
+    """A damaged place that was stepped over: `size_bytes` from `offset` on, 0 for a record wrong in itself."""
 
-    A file that grows meanwhile is read up to the size it had; one that shrinks is read to its new end.
-    """
-    name = os.fspath(path)
-    if name == STDIN:
-        return _read_stdin()
-    try:
-        with open(path, "rb", buffering=0, opener=_open_at_once) as file:
-            status = os.fstat(file.fileno())
-            size = status.st_size
-            if not stat.S_ISREG(status.st_mode):
-                raise SourceError("is no regular file", path=name, remedy="give a file, or - for standard input")
-            data = ffi.new("uint8_t[]", size or 1)
-            done = _fill(file, memoryview(ffi.buffer(data, size)) if size else memoryview(b""), progress)
-    except IsADirectoryError as error:
-        raise SourceError("is a directory", path=name, remedy="give the mailboxes.db itself") from error
-    except OSError as error:
-        raise SourceError(f"cannot be read: {error.strerror}", path=name) from error
-    except MemoryError as error:
-        raise SourceError("does not fit into memory", path=name, got=size) from error
-    return Image(name, data, done, status.st_ino, status.st_dev, settled_mtime_ns(status))
+    offset: int
+    size_bytes: int
+    reason: str
+
+    def __str__(self) -> str:
+        what = f"{self.size_bytes} octets" if self.size_bytes else "a record"
+        return f"{what} at offset {self.offset}: {self.reason}"
 
 
-def _open_at_once(path: str, flags: int) -> int:
-    """Open without waiting for whoever writes into a pipe of that name."""
-    return os.open(path, flags | os.O_NONBLOCK)
+@dataclasses.dataclass(frozen=True, slots=True)
+class Losses:
+    """What a salvage could not read: the number of places, the octets in them, and the first thousand places."""
+
+    places: int = 0
+    size_bytes: int = 0
+    listed: tuple[Loss, ...] = ()
 
 
-def settled_mtime_ns(status: os.stat_result) -> int:
-    """A file's time of change, or 0 while another write could still get the same one (or the clock is off)."""
-    return status.st_mtime_ns if status.st_mtime_ns < time.time_ns() - _SETTLED_NS else 0
-
-
-def _read_stdin() -> Image:
-    octets = bytearray()
-    while chunk := sys.stdin.buffer.read(_CHUNK):
-        octets += chunk
-    return Image("stdin", ffi.from_buffer("uint8_t[]", octets or bytearray(1)), len(octets), 0, 0, 0)
-
-
-def _fill(file: Any, view: memoryview, progress: Progress | None) -> int:
-    done, told = 0, time.monotonic()
-    while done < len(view):
-        count = file.readinto(view[done : done + _CHUNK])
-        if not count:
-            break
-        done += count
-        if progress and time.monotonic() - told >= 0.1:
-            told = time.monotonic()
-            progress("read", done, len(view))
-    return done
+def losses_of(reader: Any) -> Losses:
+    """What a reader has stepped over so far."""
+    out = ffi.new("const pxl_loss **")
+    count = lib.pxl_reader_losses(reader, out)
+    listed = tuple(Loss(out[0][n].offset, out[0][n].len, ffi.string(out[0][n].message).decode()) for n in range(count))
+    source = lib.pxl_reader_source(reader)
+    return Losses(source.lost, source.lost_bytes, listed)
 
 
 @contextlib.contextmanager
-def open_source(path: str | os.PathLike[str], progress: Progress | None = None) -> Iterator[tuple[Any, Source]]:
+def open_source(
+    path: str | os.PathLike[str], progress: Progress | None = None, salvage: bool = False
+) -> Iterator[tuple[Any, Source]]:
     """The C reader of a source, placed before its first record, and what its header says.
 
-    A file caught in the middle of a header or pointer rewrite is read again, up to five times.
+    Every record has been checked (those of a dump are checked as they are read).  A file that is damaged
+    and has changed since the reading began was torn by its writer: it is read again, up to five times.
+    With `salvage` damage is stepped over, and `losses_of` tells what was lost.
     Raises UnsupportedSourceError for a format or version we do not read, CorruptSourceError for octets
     that contradict their format, SourceError for a file that cannot be read.
     """
-    image = read_image(path, progress)
-    reader, error = _start(image)
-    for _ in range(_ATTEMPTS - 1):
-        if reader is not None or error.code not in (lib.PXL_E_CORRUPT, lib.PXL_E_SHORT):
-            break
-        if not _changed_since(image):
-            break
-        time.sleep(_PAUSE_S)
-        image = read_image(path, progress)
-        reader, error = _start(image)
-    if reader is None:
-        _refuse_foreign(image)
-        raise_core_error(error, image.path)
-    try:
-        yield reader, _describe(image, reader)
-    finally:
-        lib.pxl_reader_close(reader)
+    for attempt in range(1, _ATTEMPTS + 1):
+        with contextlib.closing(read_file(path)) as image:
+            reader, error = _load(image, progress, salvage)
+            try:
+                if attempt == _ATTEMPTS or not _is_torn(image, reader, error):
+                    if error is not None:
+                        _refuse(image, reader, error)
+                    yield reader, _describe(image, reader)
+                    return
+            finally:
+                lib.pxl_reader_close(reader or ffi.NULL)
+        time.sleep(_PAUSE_S * attempt)
 
 
-def iter_records(path: str | os.PathLike[str]) -> Iterator[tuple[bytes, bytes]]:
+def iter_records(path: str | os.PathLike[str], salvage: bool = False) -> Iterator[tuple[bytes, bytes]]:
     """(key, value) of every live record of a cyrusdb file of any kind, keys ascending in octet order.
 
-    The octets are copies and outlive the iteration.  Raises what `open_source` raises, and
-    CorruptSourceError at the first record that contradicts its format.
+    The octets are copies and outlive the iteration.  Raises what `open_source` raises, for a
+    dump also CorruptSourceError at the first record that contradicts its format.
     """
-    with open_source(path) as (reader, header):
+    with open_source(path, salvage=salvage) as (reader, header):
         yield from iter_records_of(reader, header)
 
 
@@ -215,31 +164,54 @@ def iter_records_of(reader: Any, header: Source) -> Iterator[tuple[bytes, bytes]
         raise_core_error(error, header.path)
 
 
-def _start(image: Image) -> tuple[Any, Any]:
-    """(reader, error) of an image; reader is None when it cannot be opened."""
-    out, error = ffi.new("pxl_reader **"), ffi.new("pxl_error *")
-    code = lib.pxl_reader_open(out, image.data, image.size_bytes, 0, error)
-    return (None if code < 0 else out[0]), error
+def _load(image: Image, progress: Progress | None, salvage: bool) -> tuple[Any, Any]:
+    """(reader, error) of an image that is read and checked step by step: no error if all of it could be used.
+
+    There is no reader where there is no header.  What is damaged, or no database at all, is found without
+    reading to its end.
+    """
+    error = ffi.new("pxl_error *")
+    options = lib.PXL_SALVAGE if salvage else 0
+    reader, size, code = None, image.size_bytes, lib.PXL_MORE
+    for have in image.fill(progress):
+        if reader is None or image.size_bytes != size:
+            lib.pxl_reader_close(reader or ffi.NULL)
+            reader, size = _open(image, options, error), image.size_bytes
+        code = error.code if reader is None else lib.pxl_reader_load(reader, have, error)
+        if code != lib.PXL_MORE:
+            break
+    return reader, error if code < 0 else None
+
+
+def _open(image: Image, options: int, error: Any) -> Any:
+    out, octets = ffi.new("pxl_reader **"), ffi.from_buffer("uint8_t[]", image.data)
+    code = lib.pxl_reader_open(out, octets, image.size_bytes, options, error)
+    return None if code < 0 else out[0]
+
+
+def _is_torn(image: Image, reader: Any, error: Any) -> bool:
+    """Whether another reading may find the file whole: it has changed, or a transaction was open."""
+    source = lib.pxl_reader_source(reader) if reader else None
+    damaged = bool(source and source.lost) if error is None else error.code in (lib.PXL_E_CORRUPT, lib.PXL_E_SHORT)
+    return damaged and image.inode != 0 and (image.has_changed() or bool(source and source.flags & 1))
+
+
+def _refuse(image: Image, reader: Any, error: Any) -> None:
+    """Raise what is wrong with an image, and what of it could be read."""
+    _refuse_foreign(image)
+    remedy = None
+    if reader is not None and error.code in (lib.PXL_E_CORRUPT, lib.PXL_E_SHORT):
+        sound = lib.pxl_reader_source(reader).sound
+        remedy = f"{sound} records before that are sound; take a fresh copy, or salvage what can be read"
+    raise_core_error(error, image.path, remedy)
 
 
 def _refuse_foreign(image: Image) -> None:
     """Raise UnsupportedSourceError for what is well known and no mailboxes.db."""
-    head = bytes(ffi.buffer(image.data, min(image.size_bytes, 16)))
+    head = bytes(image.data[: min(image.size_bytes, 16)])
     for magic, message, remedy in _FOREIGN:
         if head.startswith(magic):
             raise UnsupportedSourceError(message, path=image.path, remedy=remedy)
-
-
-def _changed_since(image: Image) -> bool:
-    """Whether the file is a live one that has changed since the image was taken."""
-    if not image.inode:
-        return False
-    try:
-        with open(image.path, "rb") as file:
-            head = file.read(128)
-            return os.fstat(file.fileno()).st_ino != image.inode or head != bytes(ffi.buffer(image.data, len(head)))
-    except OSError:
-        return False
 
 
 def _describe(image: Image, reader: Any) -> Source:
@@ -265,17 +237,17 @@ def _describe(image: Image, reader: Any) -> Source:
 
 def _mark(image: Image, end: int) -> tuple[str, int, int]:
     """(identity, mark_from, mark) of an image whose committed octets end at `end`."""
-    header = ffi.new("pxl_log_header *")
-    if end < _LAST_BYTES or lib.pxl_log_read_header(image.data, image.size_bytes, header, ffi.NULL) < 0:
+    header, octets = ffi.new("pxl_log_header *"), ffi.from_buffer("uint8_t[]", image.data)
+    if end < _LAST_BYTES or lib.pxl_log_read_header(octets, image.size_bytes, header, ffi.NULL) < 0:
         return "", 0, 0
     header.source.end = end
-    start = lib.pxl_log_mark_from(header, image.data + end - _LAST_BYTES)
+    start = lib.pxl_log_mark_from(header, octets + end - _LAST_BYTES)
     length = min(end - start, lib.PXL_LOG_MARK)
-    return bytes(header.identity).hex(), start, lib.pxl_log_mark(header, image.data + start, start, length)
+    return bytes(header.identity).hex(), start, lib.pxl_log_mark(header, octets + start, start, length)
 
 
-def raise_core_error(error: Any, path: str) -> None:
-    """Raise what a negative result of the C core means for the file at `path`."""
+def raise_core_error(error: Any, path: str, remedy: str | None = None) -> None:
+    """Raise what a negative result of the C core means for the file at `path`; `remedy` is for a damaged source."""
     message = ffi.string(error.message).decode() if error.message else "failed"
     if error.code == lib.PXL_E_MEMORY:
         raise MemoryError(message)
@@ -287,5 +259,8 @@ def raise_core_error(error: Any, path: str) -> None:
             message, path=path, remedy="give a Cyrus mailboxes.db or what ctl_mboxlist -d prints"
         )
     kind = UnsupportedSourceError if error.code == lib.PXL_E_VERSION else CorruptSourceError
-    remedy = "take a fresh copy, or repair it with Cyrus' own tools" if kind is CorruptSourceError else None
+    if kind is UnsupportedSourceError:
+        remedy = None
+    elif remedy is None:
+        remedy = "take a fresh copy, or salvage what can be read"
     raise kind(message, path=path, offset=error.offset, remedy=remedy, **numbers)

@@ -20,7 +20,8 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final, TypeVar
 
 from pyxlist._pxl import ffi, lib
-from pyxlist.cyrusdb import FORMATS, Source, raise_core_error, settled_mtime_ns
+from pyxlist.cyrusdb import FORMATS, Source, raise_core_error
+from pyxlist.image import settled_mtime_ns
 from pyxlist.errors import CorruptSourceError, GapError, SourceError, UnsupportedSourceError
 
 __all__ = ["LOG_FORMATS", "Change", "Delete", "DeleteBefore", "Header", "Log", "Put", "has_changed", "is_wholly_marked"]

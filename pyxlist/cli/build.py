@@ -20,6 +20,7 @@ from pyxlist.index.build import BuildReport, build
 @click.option("--groups", metavar="FILE", type=PATH, help="Who is in which group; stored in the index.")
 @click.option("--subscriptions", metavar="DIR", type=PATH, help="The configdirectory, or a folder of *.sub.db files.")
 @click.option("--annotations", metavar="DB", type=PATH, help="The annotations.db, for special-use attributes.")
+@click.option("--salvage", is_flag=True, help="Build what can be trusted of a damaged SOURCE, and say what was lost.")
 @json_option
 def command(
     source: pathlib.Path,
@@ -28,6 +29,7 @@ def command(
     groups: pathlib.Path | None,
     subscriptions: pathlib.Path | None,
     annotations: pathlib.Path | None,
+    salvage: bool,
     as_json: bool,
 ) -> None:
     """Make INDEX equal to SOURCE, a Cyrus mailboxes.db of any format.
@@ -35,6 +37,9 @@ def command(
     Where no INDEX is, one is made beside its place and renamed into it when it is whole. Where one is, only
     what differs is written, in one transaction: who reads meanwhile sees the old state or the new one. A
     SOURCE that is damaged, a full disk and Ctrl-C leave INDEX as it was. Doing it again changes nothing.
+
+    With --salvage damage does not stop the build: records that are sound and whose transaction is whole are
+    taken, and each place that could not be read is listed with its offset.
 
     SOURCE may be the live file of a running server, which is never made to wait; a dump that Cyrus' tools
     wrote; or - for either of them on standard input.
@@ -55,11 +60,15 @@ def command(
     """
     config = None if imapd_conf is None else Config.from_imapd_conf(imapd_conf)
     with progress_bar(not as_json) as progress:
-        report = build(source, index_path, config, subscriptions, annotations, progress, groups)
+        report = build(source, index_path, config, subscriptions, annotations, progress, groups, salvage)
     if as_json:
         print_json(dataclasses.asdict(report))
     else:
         print_line(_sentence(report, index_path))
+        for loss in report.lost.listed:
+            print_line(f"lost {loss}")
+        if report.lost.places:
+            print_line(f"lost in all: {report.lost.places} places, {report.lost.size_bytes} octets")
 
 
 def _sentence(report: BuildReport, index_path: pathlib.Path) -> str:

@@ -23,7 +23,7 @@ import lmdb
 
 from pyxlist._pxl import ffi, lib
 from pyxlist.config import Config
-from pyxlist.cyrusdb import Progress, Source, keys_found, open_source, raise_core_error
+from pyxlist.cyrusdb import Losses, Progress, Source, keys_found, losses_of, open_source, raise_core_error
 from pyxlist.errors import CorruptSourceError, StoreError, StoreFullError
 from pyxlist.index import companions
 from pyxlist.index.checkpoint import write_checkpoint
@@ -52,6 +52,7 @@ class BuildReport:
     `seconds`      wall time;  `index_bytes` size of the data file afterwards
     `source_format`, `source_keys`   format of the source, and the generation of its keys: "typed", "plain"
     `subscribers`, `special_users`   users with subscriptions and with special uses; None: not asked for
+    `lost`         damaged places of the source that a salvage stepped over
     """
 
     mode: str
@@ -66,6 +67,7 @@ class BuildReport:
     source_keys: str = ""
     subscribers: int | None = None
     special_users: int | None = None
+    lost: Losses = dataclasses.field(default_factory=Losses)
 
 
 def build(
@@ -76,13 +78,15 @@ def build(
     annotations: str | os.PathLike[str] | None = None,
     progress: Progress | None = None,
     groups: str | os.PathLike[str] | None = None,
+    salvage: bool = False,
 ) -> BuildReport:
     """Create the index at `index_path`, or bring it up to date with `source`; atomic and idempotent.
 
     `config` is stored in the index (None: keep what is stored, or Cyrus' defaults).  `subscriptions` is a
     Cyrus configdirectory or a folder of `*.sub` and `*.sub.db` files, `annotations` an annotations.db,
     `groups` a group file, for `Index.groups_of`; None leaves what the index has of them.
-    `progress(stage, done, total)` is called at most every 100 ms.
+    `progress(stage, done, total)` is called at most every 100 ms.  With `salvage` a damaged source gives what
+    of it can be trusted: whole transactions whose records are sound.
     Raises SourceError for a source that cannot be used (the index stays as it was), StoreError for an
     index that cannot be written.
     """
@@ -90,7 +94,12 @@ def build(
     path = pathlib.Path(index_path)
     beside = companions.Companions(subscriptions, annotations, groups)
     told = _Told(progress)
-    with open_source(source, told.tell) as (reader, header):
+    with open_source(source, told.tell, salvage) as (reader, header):
+        if losses_of(reader).places:
+            # A follower must not go on from here: the next one compares everything.
+            header = dataclasses.replace(
+                header, inode=0, generation=0, end=0, mtime_ns=0, identity="", mark_from=0, mark=0
+            )
         if not header.size_bytes:
             # Cyrus takes such a file for a database of no mailboxes.  It is far more often an accident.
             raise CorruptSourceError("has no octets", path=header.path, remedy="give a mailboxes.db with records")
@@ -98,6 +107,7 @@ def build(
             report = _create(reader, header, path, config, beside, told)
         else:
             report = _update(reader, header, path, config, beside, told)
+        report = dataclasses.replace(report, lost=losses_of(reader))
     size = promised_bytes(path / DATA)
     return dataclasses.replace(report, seconds=time.monotonic() - started, index_bytes=size)
 

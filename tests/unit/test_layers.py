@@ -20,7 +20,7 @@ PACKAGE: Final = pathlib.Path(__file__).parents[2] / "pyxlist"
 STOREYS: Final[dict[int, tuple[str, ...]]] = {
     0: ("errors", "tokens", "_version"),
     1: ("config", "names", "acl", "policy", "entry", "namespace", "imap"),
-    2: ("_pxl", "cyrusdb", "cyruslog"),
+    2: ("_pxl", "image", "cyrusdb", "cyruslog"),
     3: ("index",),
     4: ("query", "listing", "command"),
     5: ("opened", "changes", "follow"),
