@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import statistics
 import time
@@ -15,7 +16,8 @@ from benchmarks.measure import Result, in_child, peak_memory, take_turns
 from benchmarks.plan import Plan
 from benchmarks.sqlite_index import SqliteIndex
 from pyxlist._pxl import ffi, lib
-from pyxlist.cyrusdb import open_source, read_image
+from pyxlist.cyrusdb import open_source
+from pyxlist.image import read_image
 from pyxlist.index.env import open_store
 
 __all__ = ["run", "sqlite"]
@@ -25,8 +27,10 @@ Pairs = dict[str, list[tuple[bytes, bytes]]]
 
 def read_and_check(source: Path) -> int:
     """Read a file whole, and one CRC over it: the least that a reader which trusts nothing can do."""
-    image = read_image(source)
-    lib.pxl_crc32(image.data, image.size_bytes)
+    with contextlib.closing(read_image(source)) as image:
+        octets = ffi.from_buffer("uint8_t[]", image.data)
+        lib.pxl_crc32(octets, image.size_bytes)
+        ffi.release(octets)
     return 1
 
 

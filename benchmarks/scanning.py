@@ -16,8 +16,7 @@ from benchmarks.plan import Plan
 from benchmarks.sqlite_index import SqliteIndex
 from benchmarks.world import WorldSpec
 from benchmarks.worlds import random_users
-from pyxlist._pxl import ffi as core_ffi
-from pyxlist.cyrusdb import read_image
+from pyxlist.image import read_image
 
 __all__ = ["run"]
 
@@ -57,7 +56,7 @@ class Scan:
         """How many mailboxes the user sees."""
         ffi, lib = self._module.ffi, self._module.lib
         out, error, name = ffi.new("pxl_reader **"), ffi.new("pxl_error *"), user.encode()
-        data = ffi.cast("uint8_t *", int(core_ffi.cast("uintptr_t", self._image.data)))
+        data = ffi.from_buffer("uint8_t[]", self._image.data)
         assert lib.pxl_reader_open(out, data, self._image.size_bytes, 0, error) == 0
         seen: int = lib.scan_count(out[0], name, len(name))
         lib.pxl_reader_close(out[0])

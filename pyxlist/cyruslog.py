@@ -21,8 +21,8 @@ from typing import Any, Final, TypeVar
 
 from pyxlist._pxl import ffi, lib
 from pyxlist.cyrusdb import FORMATS, Source, raise_core_error
-from pyxlist.image import settled_mtime_ns
 from pyxlist.errors import CorruptSourceError, GapError, SourceError, UnsupportedSourceError
+from pyxlist.image import settled_mtime_ns
 
 __all__ = ["LOG_FORMATS", "Change", "Delete", "DeleteBefore", "Header", "Log", "Put", "has_changed", "is_wholly_marked"]
 

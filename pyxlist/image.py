@@ -32,7 +32,7 @@ from typing import Any, Final
 
 from pyxlist.errors import SourceError
 
-__all__ = ["STDIN", "Image", "Progress", "read_file", "read_stream", "settled_mtime_ns"]
+__all__ = ["STDIN", "Image", "Progress", "read_file", "read_image", "read_stream", "settled_mtime_ns"]
 
 # stage, done, total (octets); called at most every 100 ms
 Progress = Callable[[str, int, int], None]
@@ -55,7 +55,7 @@ _LOCK_PAUSE_S: Final = 0.001
 
 
 class Image:
-    """A source's octets: `data`, a writable buffer of `size_bytes`, of which `fill` tells how many have arrived.
+    """A source's octets: `data`, a writable buffer of `size_bytes`; `fill` tells how many have arrived.
 
     `inode`, `device` and `mtime_ns` are 0 for a stream; `mtime_ns` also when the file was written so recently that
     its time may not tell a later write apart.  A file that turns out shorter than it was has `size_bytes` set to what there was.
@@ -151,6 +151,14 @@ def read_file(path: str | os.PathLike[str]) -> Image:
     except BaseException:
         file.close()
         raise
+
+
+def read_image(path: str | os.PathLike[str]) -> Image:
+    """An image of the file with all of it read."""
+    image = read_file(path)
+    for _done in image.fill():
+        continue
+    return image
 
 
 def _open_image(name: str, file: Any) -> Image:
