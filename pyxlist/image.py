@@ -58,7 +58,8 @@ class Image:
     """A source's octets: `data`, a writable buffer of `size_bytes`; `fill` tells how many have arrived.
 
     `inode`, `device` and `mtime_ns` are 0 for a stream; `mtime_ns` also when the file was written so recently that
-    its time may not tell a later write apart.  A file that turns out shorter than it was has `size_bytes` set to what there was.
+    its time may not tell a later write apart.  A file that turns out shorter than it was has `size_bytes` set to
+    what there was.
     """
 
     def __init__(
