@@ -139,7 +139,7 @@ def read_file(path: str | os.PathLike[str]) -> Image:
     if name == STDIN:
         return read_stream("stdin", sys.stdin.buffer)
     try:
-        file = open(path, "rb", buffering=0)  # noqa: SIM115 - the image owns it
+        file = open(path, "rb", buffering=0, opener=_open_at_once)  # noqa: SIM115 - the image owns it
     except IsADirectoryError as error:
         raise SourceError("is a directory", path=name, remedy="give the mailboxes.db itself") from error
     except OSError as error:
@@ -154,6 +154,11 @@ def read_file(path: str | os.PathLike[str]) -> Image:
         raise
 
 
+def _open_at_once(path: str, flags: int) -> int:
+    """Open without waiting for whoever writes into a pipe of that name."""
+    return os.open(path, flags | os.O_NONBLOCK)
+
+
 def read_image(path: str | os.PathLike[str]) -> Image:
     """An image of the file with all of it read."""
     image = read_file(path)
@@ -163,12 +168,8 @@ def read_image(path: str | os.PathLike[str]) -> Image:
 
 
 def _open_image(name: str, file: Any) -> Image:
-    mode = os.fstat(file.fileno()).st_mode
-    if stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode):
-        with file:
-            return read_stream(name, file)
-    if not stat.S_ISREG(mode):
-        raise SourceError("is not a file", path=name, remedy="give the mailboxes.db itself")
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        raise SourceError("is no regular file", path=name, remedy="give a file, or - for standard input")
     header = _read_header(file.fileno())
     with _shared_lock(name, file.fileno(), header) if header.startswith(_SKIPLIST) else contextlib.nullcontext():
         size = os.fstat(file.fileno()).st_size
