@@ -116,22 +116,21 @@ class Log:
             return False
         return (status.st_ino, status.st_dev) == (self.inode, self.device)
 
-    def mtime_s(self) -> float:
-        """When the file was last written to, in seconds since 1970."""
-        return os.fstat(self._file).st_mtime
-
     def _read(self, start: int, end: int) -> bytes:
         parts: list[bytes] = []
         while start < end:
-            try:
-                part = os.pread(self._file, end - start, start)
-            except OSError as error:
-                raise SourceError(f"cannot be read: {error.strerror}", path=self.path, offset=start) from error
+            part = self._pread(end - start, start)
             if not part:
                 raise CorruptSourceError("ends before its committed end", path=self.path, offset=start, expected=end)
             parts.append(part)
             start += len(part)
         return b"".join(parts)
+
+    def _pread(self, length: int, offset: int) -> bytes:
+        try:
+            return os.pread(self._file, length, offset)
+        except OSError as error:
+            raise SourceError(f"cannot be read: {error.strerror}", path=self.path, offset=offset) from error
 
     # --- the header ---
 
@@ -140,7 +139,7 @@ class Log:
         return self._patiently(self._header)
 
     def _header(self) -> Header:
-        octets = os.pread(self._file, lib.PXL_LOG_HEADER, 0)
+        octets = self._pread(lib.PXL_LOG_HEADER, 0)
         header, error = ffi.new("pxl_log_header *"), ffi.new("pxl_error *")
         if lib.pxl_log_read_header(ffi.from_buffer(octets), len(octets), header, error) < 0:
             raise_core_error(error, self.path)

@@ -19,7 +19,7 @@ from typing import Any, Final
 from pyxlist.config import Config
 from pyxlist.cyrusdb import Source
 from pyxlist.cyruslog import LOG_FORMATS, Header, Log, has_changed, is_wholly_marked
-from pyxlist.errors import CorruptSourceError, GapError, UnsupportedSourceError
+from pyxlist.errors import CorruptSourceError, GapError, StoreError, UnsupportedSourceError
 from pyxlist.index.build import BuildReport, build, is_vacant
 from pyxlist.index.checkpoint import Checkpoint, read_checkpoint
 from pyxlist.index.durability import Durability
@@ -29,6 +29,7 @@ from pyxlist.index.rescan import forget_rescan, read_rescan
 
 __all__ = ["FollowReport", "Follower"]
 
+_CREDIBLE_LAG_S: Final = 60.0
 _DURABLE: Final = Durability.within(200)
 _log = logging.getLogger("pyxlist")
 
@@ -60,7 +61,7 @@ class FollowReport:
 
 
 class _Raced(Exception):
-    """Somebody else moved the checkpoint while we read."""
+    """Somebody else moved the checkpoint, or put another index in place, while we read."""
 
 
 class Follower:
@@ -116,9 +117,16 @@ class Follower:
             report = self._rebuild(str(gap))
         if report.mode == "none":
             return report
-        lag = time.time() - os.stat(self.source).st_mtime
         seconds = time.monotonic() - started
-        return dataclasses.replace(report, seconds=seconds, lag_s=max(0.0, lag) if lag < 60 else seconds)
+        return dataclasses.replace(report, seconds=seconds, lag_s=self._lag_s(seconds))
+
+    def _lag_s(self, seconds: float) -> float:
+        """Since the source was last written to; `seconds` where its time cannot be meant (a copy, a clock set)."""
+        try:
+            lag = time.time() - os.stat(self.source).st_mtime
+        except OSError:
+            return seconds
+        return lag if 0 <= lag < _CREDIBLE_LAG_S else seconds
 
     def _tail(self) -> FollowReport:
         while True:
@@ -158,10 +166,15 @@ class Follower:
 
         It need not wait for the disk: what a power loss takes of it is in the source still.
         """
-        with store.write(durability=_DURABLE) as txn:
-            if read_checkpoint(txn, store.tables) != checkpoint:
-                raise _Raced
-            return replay(txn, store.tables, checkpoint, changes, reached)
+        try:
+            with store.write(durability=_DURABLE) as txn:
+                if read_checkpoint(txn, store.tables) != checkpoint:
+                    raise _Raced
+                return replay(txn, store.tables, checkpoint, changes, reached)
+        except StoreError:
+            if store.is_current():
+                raise
+            raise _Raced from None
 
     def opened_store(self) -> Store:
         """The index, opened again if another stands in its place now.  Raises GapError when there is none."""

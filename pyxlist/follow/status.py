@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from pyxlist.errors import PyxlistError
 from pyxlist.follow.follower import FollowReport
+from pyxlist.index.datafile import DATA
 from pyxlist.index.layout import STATUS_FILE
 
 __all__ = ["Metrics", "Status"]
@@ -91,6 +92,8 @@ class Status:
         self._written_at, self._dirty = time.monotonic(), False
         text = json.dumps({**self._values, "lag": self.lag(), "written": time.time()})
         part = self._path.with_suffix(".part")
+        if not (self._path.parent / DATA).exists():
+            return  # a directory with this file alone would be taken for something that is no index
         with contextlib.suppress(OSError):  # a full disk must not stop the following
             part.write_text(text, encoding="utf-8")
             part.replace(self._path)

@@ -3,8 +3,8 @@
 twoskip, skiplist and flat files are written with system calls, which raise inotify events, and a
 repack or replacement shows as a new name in the directory.  twom writes through a memory map: no
 event, no new length, perhaps not even a new time.  So a twom file, and any file where inotify is not
-to be had, is looked at every few milliseconds: one stat and one read of its header, about a
-hundredth of a processor.
+to be had, is looked at every few milliseconds: one stat and one read of its header, some hundredths of
+a processor.
 """
 
 from __future__ import annotations

@@ -9,6 +9,8 @@ build.py    make an index equal to a source
 companions.py, groups.py   what a server keeps beside: subscriptions, special use, its group file
 write.py    one mailbox changed -> rows changed
 transaction.py  one write transaction: lookups that see it, changes applied in one batch
+checkpoint.py, rescan.py   where in which source the index stands; a wish to compare it with all of it
+replay.py   what a source's log says happened -> the same changes of the index
 read.py     lookups, and the lists a view is made of
 check.py    does the index agree with itself, and with a source?
 """
