@@ -33,7 +33,7 @@ lint: $(READY)  ## ruff, mypy --strict, C warnings as errors, and the numbers of
 	$(BIN)/python -m tests.house
 
 bench: $(READY)  ## the measurements of the README, beside their baselines
-	$(BIN)/python -m benchmarks --plots docs $(BENCH_ARGS)
+	$(BIN)/python -m benchmarks --plots docs --readme README.md $(BENCH_ARGS)
 
 clean:  ## remove what was built, the environment included
 	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks

@@ -12,7 +12,7 @@ from typing import Final
 from benchmarks import asking, building, changing, plots, scanning, servers, shapes, sharing
 from benchmarks.measure import Result
 from benchmarks.plan import Plan, make_plan
-from benchmarks.report import save, show
+from benchmarks.report import save, show, write_table
 
 _QUESTIONS: Final[dict[str, Callable[[Plan], Iterator[Result]]]] = {
     "list": asking.run,
@@ -57,6 +57,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--folder", type=Path, default=Path("bench-results"), metavar="DIR",
                         help="where worlds, indexes and results go (bench-results)")  # fmt: skip
     parser.add_argument("--plots", type=Path, metavar="DIR", help="also draw plots of the results there")
+    parser.add_argument("--readme", type=Path, metavar="FILE",
+                        help="also write the answers that have a bar into FILE, between its marks")  # fmt: skip
     return parser
 
 
@@ -66,16 +68,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     users = options.users or (3000 if options.quick else 300_000)
     most = options.most_users or (users if options.quick else 3_000_000)
     plan = make_plan(options.folder / "worlds", users, most, options.quick)
-    results: list[Result] = []
+    asked: dict[str, list[Result]] = {}
     for name in options.only or _QUESTIONS:
         started = time.monotonic()
         answers = _QUESTIONS[name](plan)
-        results.extend(answer._replace(bar=None) if options.quick else answer for answer in answers)
+        asked[name] = [answer._replace(bar=None) if options.quick else answer for answer in answers]
         plan.worlds.clean()
         print(f"{name}: {time.monotonic() - started:.0f} s", file=sys.stderr)
+    results = [answer for answers in asked.values() for answer in answers]
     show(results)
+    if options.readme and not options.quick:
+        write_table(options.readme, plan, asked)
     print(f"saved as {save(options.folder, plan, results)}", file=sys.stderr)
-    if options.plots:
+    if options.plots and not options.quick:
         plots.draw(results, options.plots)
     return 0
 

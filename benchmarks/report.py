@@ -17,7 +17,9 @@ from rich.table import Table
 from benchmarks.measure import Result
 from benchmarks.plan import Plan
 
-__all__ = ["save", "show"]
+__all__ = ["save", "show", "write_table"]
+
+_BEGIN, _END = "<!-- bench: begin -->", "<!-- bench: end -->"
 
 
 def _number(value: float) -> str:
@@ -36,6 +38,34 @@ def show(results: list[Result]) -> None:
         table.add_row(r.question, r.what, _number(r.measured), r.against, _number(r.baseline), r.unit,
                       _number(r.ratio), bar, r.verdict)  # fmt: skip
     Console(width=None if os.isatty(1) else 180).print(table)
+
+
+def write_table(path: Path, plan: Plan, asked: dict[str, list[Result]]) -> None:
+    """Replace what stands between the marks in a Markdown file by a table: one row for each bar.
+
+    Raises ValueError where the marks are missing.
+    """
+    text = path.read_text(encoding="utf-8")
+    before, begin, rest = text.partition(_BEGIN)
+    _old, end, after = rest.partition(_END)
+    if not begin or not end:
+        raise ValueError(f"{path}: expected the marks {_BEGIN} and {_END}")
+    lines = ["| what | measured | beside | | ratio | bar | | `--only` |", "|---|--:|---|--:|--:|--:|---|---|"]
+    for name, results in asked.items():
+        for r in results:
+            if r.bar is not None:
+                bar = f"{'≥' if r.at_least else '≤'} {r.bar:,g}"
+                lines.append(
+                    f"| {r.what} | {_number(r.measured)} {r.unit} | {r.against} | {_number(r.baseline)} {r.unit} "
+                    f"| {_number(r.ratio)} | {bar} | {r.verdict} | {name} |"
+                )
+    machine = _machine()
+    lines += [
+        "",
+        f"Commit {_commit()}; {machine['processors']} processors ({machine['processor']}), Python {machine['python']}, "
+        f"Linux {machine['system']}; medians; a main world of {plan.main.users:,} users.",
+    ]
+    path.write_text(before + begin + "\n" + "\n".join(lines) + "\n" + end + after, encoding="utf-8")
 
 
 def _commit() -> str:
