@@ -42,6 +42,7 @@ static bool decode_numbers(pxl_cursor *cursor)
 static void start_block(pxl_cursor *cursor, pxl_slice block, bool first)
 {
     pxl_row_start(&cursor->row, block);
+    cursor->block_len = block.len;
     cursor->at_first = first;
 }
 
@@ -157,20 +158,30 @@ static int scan_block(pxl_listing *listing, pxl_cursor *cursor, const uint8_t *k
     return found;
 }
 
+/* Seek on from the row at hand, or from the start of the block at hand.  A leap (`on_row`) after one
+ * that ended in another block asks for its block at once; if that proves to be the block it was in,
+ * the next leap looks there first again. */
 static bool scan_forward(pxl_listing *listing, pxl_cursor *cursor, const uint8_t *key, size_t len, bool on_row)
 {
-    bool fetched = false;
+    const size_t left = (size_t)(cursor->row.end - cursor->row.at), block_len = cursor->block_len;
+    const bool leap = on_row, far = leap && cursor->far && cursor->row.more;
+    bool fetched = far;
+    int found;
 
+    if (far && !fetch_block(listing, cursor, key, len, false)) return land(listing, cursor, false);
+    on_row = leap && !far;
     for (;;) {
         remember_floor(cursor, key, len);
-        int found = scan_block(listing, cursor, key, len, on_row);
-        if (found) return land(listing, cursor, found > 0);
-        if (!cursor->row.more) return land(listing, cursor, false);
+        found = scan_block(listing, cursor, key, len, on_row);
+        if (found || !cursor->row.more) break;
         /* The key may lie many blocks on: leap there once, then walk. */
         if (!fetch_block(listing, cursor, key, len, fetched)) return land(listing, cursor, false);
+        cursor->far |= leap;
         fetched = true;
         on_row = false;
     }
+    if (far && cursor->block_len == block_len && (size_t)(cursor->row.end - cursor->row.at) < left) cursor->far = false;
+    return land(listing, cursor, found > 0);
 }
 
 static bool in_gap(const pxl_cursor *cursor, const uint8_t *key, size_t len)

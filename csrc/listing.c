@@ -71,9 +71,11 @@ int pxl_listing_add(pxl_listing *listing, int role, uint32_t number, const uint8
     cursor->number = number;
     cursor->first = (pxl_slice){len ? block : NULL, len};
     cursor->at_first = len > 0;
-    cursor->on_row = cursor->floor_known = false;
+    cursor->on_row = cursor->floor_known = cursor->far = false;
     cursor->dots = len && (block[0] & PXL_FLAT_ORDER);
     cursor->row.keylen = 0;
+    cursor->row.at = cursor->row.end = NULL;
+    cursor->block_len = 0;
     if (!(number & PXL_PROBE) && walks(listing, role)) listing->candidates.cursors[listing->candidates.count++] = cursor;
     listing->pool_len++;
     return PXL_OK;

@@ -113,6 +113,8 @@ typedef struct {
     uint8_t floor[PXL_NAME_MAX + 8];    /* no row lies between this and the current one ... */
     size_t floor_len;                   /* ... while floor_known */
     bool floor_known;
+    size_t block_len;        /* of the block being walked */
+    bool far;                /* the last leap ended in another block: the next will not look in this one */
     bool dots;               /* 0x01 in keys stands for a dot: see PXL_FLAT_ORDER */
 } pxl_cursor;
 
