@@ -55,8 +55,8 @@ def _by_size(results: Sequence[Result]) -> Any:
             lines.setdefault(result.what.split(", ")[2], {})[_users(result)] = result.measured
             lines.setdefault("pyxlist", {}).setdefault(_users(result), result.baseline)
         elif result.question == "servers" and "*" in result.what and result.what.startswith("imapd"):
-            users = int(result.what.split(", ")[2].split()[0].replace(",", ""))
-            lines.setdefault(result.what.split(", ")[0], {})[users] = result.measured
+            name, _command, users, rows, _way = result.what.split(", ")
+            lines.setdefault(f"{name}, {rows}", {})[int(users.split()[0].replace(",", ""))] = result.measured
     if not lines:
         return None
     figure, axes = _axes('LIST "" "*" of an ordinary user', 3.4)
@@ -68,6 +68,7 @@ def _by_size(results: Sequence[Result]) -> Any:
             name, (sizes[-1], points[sizes[-1]]), (6, 0), textcoords="offset points", va="center", color=colour
         )
     axes.set(xscale="log", yscale="log", xlabel="users (seven mailboxes each)", ylabel="microseconds")
+    axes.minorticks_off()
     axes.grid(True, color=_GRID, linewidth=0.6)
     return figure
 
@@ -85,6 +86,7 @@ def _bars(title: str, unit: str, bars: list[tuple[str, float, str]], log: bool =
     axes.set_xlabel(unit)
     if log:
         axes.set_xscale("log")
+    axes.minorticks_off()
     axes.margins(x=0.12)
     axes.tick_params(axis="y", length=0)
     return figure
