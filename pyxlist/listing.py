@@ -12,8 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final, NamedTuple, NoReturn
 
 from pyxlist._pxl import ffi, lib
-from pyxlist.acl import ANYONE, WRITE_RIGHTS, Asker, MostSpecificPolicy, Rights
-from pyxlist.config import Config
+from pyxlist.acl import ANYONE, Asker, MostSpecificPolicy, Rights
 from pyxlist.cyrusdb import raise_core_error
 from pyxlist.index.env import Store
 from pyxlist.index.layout import LOOKUP, QUIET, WHOLE_TABLE
@@ -21,7 +20,7 @@ from pyxlist.index.read import BlockReader
 from pyxlist.names import octets_of, text_of
 from pyxlist.namespace import Namespace
 from pyxlist.policy import CYRUS, Policy
-from pyxlist.query import READS_DIRECTORY, READS_LOOKUPS, READS_RIGHTS, READS_SUBSCRIPTIONS, Query
+from pyxlist.query import READS_DIRECTORY, READS_LOOKUPS, READS_RIGHTS, READS_SUBSCRIPTIONS, Query, compile_view
 
 __all__ = ["Item", "Lister", "MetadataCallback", "StatusCallback"]
 
@@ -204,7 +203,7 @@ class Lister:
         self.identifiers = tuple(map(octets_of, ranks))
         self._admin = namespace.is_admin
         self._keep: list[Any] = []
-        self.view = _c_view(namespace, self._keep)
+        self.view = compile_view(namespace, self._keep)
         self._follow(policy, list(ranks.values()))
         self._plans: dict[int, _Plan] = {}
 
@@ -376,54 +375,3 @@ def _split(octets: bytes, numbers: memoryview) -> tuple[list[str], list[str]]:
 
 def _octets(piece: Any) -> bytes:
     return ffi.buffer(piece.data, piece.len)[:] if piece.len else b""
-
-
-def _c_view(namespace: Namespace, keep: list[Any]) -> Any:
-    """The C struct of a namespace; what it points to is appended to `keep`."""
-    config = namespace.config
-
-    def piece(octets: bytes) -> tuple[Any, int]:
-        keep.append(octets)
-        data = ffi.from_buffer(octets)
-        keep.append(data)
-        return data, len(octets)
-
-    hidden = [octets_of(name) for name in config.dav_folders]
-    array = ffi.new("pxl_slice[]", [piece(name) for name in hidden])
-    keep.append(array)
-    alt = namespace.is_alt
-    return ffi.new(
-        "pxl_view *",
-        {
-            "separator": namespace.separator[0],
-            "alt": alt,
-            "admin": namespace.is_admin,
-            "own": namespace.lists_own,
-            "admin_domains": namespace.is_admin and config.virtdomains != "off",
-            "crossdomains": namespace.crossdomains,
-            "crossdomains_onlyother": config.crossdomains_onlyother,
-            "other_users": not config.disable_user_namespace,
-            "shared": not config.disable_shared_namespace,
-            "allow_deleted": config.allowdeleted,
-            "special_use_always": config.specialusealways,
-            "local": piece(namespace.localpart),
-            "domain": piece(namespace.domain or b""),
-            "filter_domain": piece(octets_of(namespace.userid.partition("@")[2])),
-            "default_domain": piece(octets_of(config.defaultdomain)),
-            "owner": piece(namespace.owner_prefix),
-            "user_prefix": piece(octets_of(config.userprefix) if alt else b"user"),
-            "shared_prefix": piece(octets_of(config.sharedprefix) if alt else b""),
-            "alt_prefix": piece(octets_of(config.altprefix)),
-            "deleted_prefix": piece(octets_of(config.deletedprefix)),
-            "hidden": array,
-            "hidden_count": len(hidden),
-            "hidden_recursive": len(config.dav_folders_recursivematch),
-            "owner_rights": _implicit(config).mask,
-            "admin_rights": Rights.parse("la").mask,
-            "with_a": WRITE_RIGHTS.mask if config.acl_admin_implies_write else 0,
-        },
-    )
-
-
-def _implicit(config: Config) -> Rights:
-    return Rights.parse(config.implicit_owner_rights, config.deleteright)

@@ -1,4 +1,4 @@
-"""One LIST command, compiled for the kernel: its form, its options as bits, its patterns as automata.
+"""What the kernel is told: a LIST command with its options as bits and its patterns as automata, and who asks.
 
 A query depends on the command's octets and the server's configuration alone, so it is compiled once
 and shared by every view; that is what lets `View.respond` take raw octets at no cost.
@@ -10,10 +10,21 @@ import dataclasses
 from typing import Any, Final
 
 from pyxlist._pxl import ffi, lib
+from pyxlist.acl import WRITE_RIGHTS, Rights, implicit_rights
 from pyxlist.config import Config
 from pyxlist.imap import ListCommand
+from pyxlist.names import octets_of
+from pyxlist.namespace import Namespace
 
-__all__ = ["READS_DIRECTORY", "READS_LOOKUPS", "READS_RIGHTS", "READS_SUBSCRIPTIONS", "Query", "compile_query"]
+__all__ = [
+    "READS_DIRECTORY",
+    "READS_LOOKUPS",
+    "READS_RIGHTS",
+    "READS_SUBSCRIPTIONS",
+    "Query",
+    "compile_query",
+    "compile_view",
+]
 
 READS_LOOKUPS: Final = 1  # the postings that name candidates
 READS_RIGHTS: Final = 2  # all postings, to complete the rights of a row
@@ -125,3 +136,50 @@ def _verbatim(command: ListCommand, form: int, config: Config) -> bytes | None:
         return None
     verb = b"XLIST" if form == lib.PXL_FORM_XLIST else b"LIST"
     return b'* %s (\\Noselect) "%s" ""\r\n' % (verb, config.separator)
+
+
+def compile_view(namespace: Namespace, keep: list[Any]) -> Any:
+    """The C struct of a namespace; what it points to is appended to `keep`, which must live as long."""
+    config = namespace.config
+
+    def piece(octets: bytes) -> tuple[Any, int]:
+        keep.append(octets)
+        data = ffi.from_buffer(octets)
+        keep.append(data)
+        return data, len(octets)
+
+    hidden = [octets_of(name) for name in config.dav_folders]
+    array = ffi.new("pxl_slice[]", [piece(name) for name in hidden])
+    keep.append(array)
+    alt = namespace.is_alt
+    return ffi.new(
+        "pxl_view *",
+        {
+            "separator": namespace.separator[0],
+            "alt": alt,
+            "admin": namespace.is_admin,
+            "own": namespace.lists_own,
+            "admin_domains": namespace.is_admin and config.virtdomains != "off",
+            "crossdomains": namespace.crossdomains,
+            "crossdomains_onlyother": config.crossdomains_onlyother,
+            "other_users": not config.disable_user_namespace,
+            "shared": not config.disable_shared_namespace,
+            "allow_deleted": config.allowdeleted,
+            "special_use_always": config.specialusealways,
+            "local": piece(namespace.localpart),
+            "domain": piece(namespace.domain or b""),
+            "filter_domain": piece(octets_of(namespace.userid.partition("@")[2])),
+            "default_domain": piece(octets_of(config.defaultdomain)),
+            "owner": piece(namespace.owner_prefix),
+            "user_prefix": piece(octets_of(config.userprefix) if alt else b"user"),
+            "shared_prefix": piece(octets_of(config.sharedprefix) if alt else b""),
+            "alt_prefix": piece(octets_of(config.altprefix)),
+            "deleted_prefix": piece(octets_of(config.deletedprefix)),
+            "hidden": array,
+            "hidden_count": len(hidden),
+            "hidden_recursive": len(config.dav_folders_recursivematch),
+            "owner_rights": implicit_rights(config).mask,
+            "admin_rights": Rights.parse("la").mask,
+            "with_a": WRITE_RIGHTS.mask if config.acl_admin_implies_write else 0,
+        },
+    )
