@@ -89,6 +89,7 @@ class _Applying:
     def __init__(self, index_path: pathlib.Path) -> None:
         self._store = open_store(index_path)
         self._applier = Applier(self._store)
+        self._told: set[str] = set()
 
     def begin(self) -> None:
         """What happened before we listened was told to nobody."""
@@ -99,7 +100,9 @@ class _Applying:
         events = _events(messages)
         if events:
             for reason in self._applier.apply(events):
-                print_line(f"rescan wanted: {reason}")
+                if reason not in self._told:
+                    self._told.add(reason)
+                    print_line(f"rescan wanted: {reason}")
             sys.stdout.flush()
 
     def close(self) -> None:
