@@ -1,5 +1,6 @@
 """Storey 5, keeping an index true: changes arrive here and leave as one write transaction.
 
+hierarchy.py  parents, missing ancestors, what a rename means
 hooks.py      what a server calls when it changed a mailbox: Cyrus' mboxlist verbs
 follower.py   one step: look at a live source, apply what was appended, or build by difference
 loop.py       steps for as long as the process lives

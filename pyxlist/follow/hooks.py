@@ -20,6 +20,7 @@ from typing import Final
 from pyxlist import acl
 from pyxlist.entry import Entry, Mbtype
 from pyxlist.errors import MailboxError, MailboxExists, MailboxHasChildren, MailboxMissing
+from pyxlist.follow.hierarchy import Hierarchy, stands
 from pyxlist.index.subscriptions import stored_subscription
 from pyxlist.index.transaction import Transaction
 from pyxlist.names import MailboxName, internal_from_key, key_from_internal, octets_of, owner_of, text_of
@@ -45,6 +46,7 @@ class Hooks:
     def __init__(self, transaction: Transaction, clock: Callable[[], float] = time.time) -> None:
         self._transaction = transaction
         self._config = transaction.config
+        self._hierarchy = Hierarchy(transaction)
         self._implicit = acl.implicit_rights(self._config)
         self._clock = clock
 
@@ -81,14 +83,14 @@ class Hooks:
             if uniqueid is not None and old.uniqueid == uniqueid:
                 return old
             raise MailboxExists(name)
-        for ancestor in self._missing_ancestors(key):
+        for ancestor in self._hierarchy.missing_ancestors(key):
             self._create(Entry(ancestor, mbtype & ~_FROZEN, foldermodseq=foldermodseq, partition=partition), None)
         numbers = max(0, uidvalidity), createdmodseq, foldermodseq
         return self._create(Entry(key, mbtype, uniqueid, partition, None, *numbers), acl)
 
     def _create(self, wanted: Entry, pairs: Acl | None) -> Entry:
         """Write a mailbox where none stands, filling in what is not given."""
-        parent, old = self._parent(wanted.key), self._transaction.entry(wanted.key)
+        parent, old = self._hierarchy.parent(wanted.key), self._transaction.entry(wanted.key)
         uidvalidity, uniqueid, created = wanted.uidvalidity or self._now(), wanted.uniqueid, wanted.createdmodseq
         if old is not None and old.mbtype & Mbtype.TOMBSTONE and old.uniqueid != uniqueid:
             uidvalidity = max(uidvalidity, old.uidvalidity + 1)
@@ -113,34 +115,6 @@ class Hooks:
         owner = owner_of(key, self._config)
         return _DEFAULT_ACL if owner is None else ((owner, _OWNER_RIGHTS),)
 
-    def _parent(self, key: bytes) -> Entry | None:
-        """The nearest ancestor that is a mailbox.  Source: imap/mboxlist.c, mboxlist_findparent."""
-        for ancestor in reversed(_ancestors(key)):
-            entry = self._transaction.entry(ancestor)
-            if entry is not None and entry.is_live:
-                return entry
-        return None
-
-    def _missing_ancestors(self, key: bytes) -> list[bytes]:
-        """Ancestors to create, outermost first: those below the nearest one there is.
-
-        `user.x.INBOX` is never created on the way.  Source: imap/imapd.c, cmd_create.
-        """
-        name = MailboxName.from_key(key, self._config)
-        missing: list[bytes] = []
-        for ancestor in reversed(_ancestors(key)):
-            entry = self._transaction.entry(ancestor)
-            if entry is not None and entry.is_live:
-                break
-            missing.insert(0, ancestor)
-        else:
-            if name.deleted:
-                return []
-            if name.localpart is not None and name.boxes:
-                raise MailboxMissing(internal_from_key(missing[0]))
-        magic = name._replace(boxes=(b"INBOX",)).to_key(self._config) if name.localpart is not None else None
-        return [ancestor for ancestor in missing if ancestor != magic]
-
     # --- delete ---
 
     def mboxlist_deletemailbox(self, name: str, *, delayed: bool = False, tombstone: bool = True) -> None:
@@ -157,7 +131,7 @@ class Hooks:
         is_inbox = parts.localpart is not None and not parts.boxes and not parts.deleted
         if not is_inbox and self._transaction.has_children(key):
             raise MailboxHasChildren(name)
-        below = [child for child in self._transaction.below(key) if _stands(child)] if is_inbox else []
+        below = [child for child in self._transaction.below(key) if stands(child)] if is_inbox else []
         for victim in (entry, *below):
             self._delete(victim, delayed and not parts.deleted, tombstone)
         userid = parts.as_read_by_acl(self._config).userid
@@ -206,7 +180,7 @@ class Hooks:
         if self._is_renamed(key, new_key):
             return
         entry = self._standing(key, name)
-        users = self._renamed_users(key, new_key, name)
+        users = self._hierarchy.renamed_users(key, new_key, name)
         moves = [(entry, new_key), *self._moves_below(key, new_key)]
         for _old, target in moves:
             there = self._transaction.entry(target)
@@ -224,25 +198,14 @@ class Hooks:
     def _is_renamed(self, key: bytes, new_key: bytes) -> bool:
         """The old name's tombstone and the new name are the same mailbox."""
         grave, moved = self._transaction.entry(key), self._transaction.entry(new_key)
-        if grave is None or moved is None or not grave.mbtype & Mbtype.TOMBSTONE or not _stands(moved):
+        if grave is None or moved is None or not grave.mbtype & Mbtype.TOMBSTONE or not stands(moved):
             return False
         return grave.uniqueid is not None and grave.uniqueid == moved.uniqueid
-
-    def _renamed_users(self, key: bytes, new_key: bytes, name: str) -> tuple[str, str] | None:
-        """Old and new userid of a user rename.  Source: mboxlist_renamemailbox, "RENAME of some user's INBOX"."""
-        old, new = MailboxName.from_key(key, self._config), MailboxName.from_key(new_key, self._config)
-        if old.localpart is None or old.boxes or old.deleted:
-            return None
-        if new.deleted:
-            return None
-        if new.localpart is None or new.boxes:
-            raise MailboxError(name)
-        return owner_of(key, self._config) or "", owner_of(new_key, self._config) or ""
 
     def _moves_below(self, key: bytes, new_key: bytes) -> list[tuple[Entry, bytes]]:
         if new_key.startswith(key + b"\x1f") or key.startswith(new_key + b"\x1f"):
             return []
-        below = [entry for entry in self._transaction.below(key) if _stands(entry)]
+        below = [entry for entry in self._transaction.below(key) if stands(entry)]
         moves = [(entry, new_key + entry.key[len(key) :]) for entry in below]
         for _entry, target in moves:
             self._key(internal_from_key(target))
@@ -279,7 +242,7 @@ class Hooks:
         while boxes and boxes != (b"INBOX",):
             place = name._replace(boxes=boxes).to_key(self._config)
             entry = self._transaction.entry(place)
-            if (entry is None or not _stands(entry)) and self._transaction.has_children(place):
+            if (entry is None or not stands(entry)) and self._transaction.has_children(place):
                 self._create(Entry(place), None)
             boxes = boxes[:-1]
 
@@ -437,24 +400,12 @@ class Hooks:
     def _standing(self, key: bytes, name: str) -> Entry:
         """The mailbox or intermediate of a name."""
         entry = self._transaction.entry(key)
-        if entry is None or not _stands(entry):
+        if entry is None or not stands(entry):
             raise MailboxMissing(name)
         return entry
 
     def _now(self) -> int:
         return int(self._clock())
-
-
-def _stands(entry: Entry) -> bool:
-    return not entry.mbtype & Mbtype.TOMBSTONE
-
-
-def _ancestors(key: bytes) -> list[bytes]:
-    """Key names above one, outermost first; `user` itself is none."""
-    domain, mark, path = key.rpartition(b"\x1d")
-    parts = path.split(b"\x1f")
-    first = 2 if parts[0] == b"user" else 1
-    return [domain + mark + b"\x1f".join(parts[:size]) for size in range(first, len(parts))]
 
 
 def _asker(userid: str, groups: Iterable[str]) -> acl.Asker:

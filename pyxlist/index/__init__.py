@@ -3,6 +3,7 @@
 layout.py   tables, keys, what `meta` holds
 env.py      LMDB: one environment a process, forks, stale readers, sizes, damage
 datafile.py     the file under LMDB: its length, its promises, its file system
+readers.py      who reads, and who has stood still
 lock.py         one writer at a time, in turn
 durability.py   what a power loss may take
 build.py    make an index equal to a source

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import errno
 import logging
 import os
 import pathlib
@@ -36,16 +35,14 @@ from pyxlist.errors import (
 )
 from pyxlist.index.datafile import DATA, REBUILD, refuse_network, refuse_truncated, reserve_length
 from pyxlist.index.durability import Durability, clear_unsynced, is_unsynced, mark_unsynced, refuse_unsynced
+from pyxlist.index.faults import MAP_BYTES, MAX_READERS, store_error
 from pyxlist.index.layout import TABLES, VERSION, pack_meta, unpack_meta
 from pyxlist.index.lock import writer_lock
+from pyxlist.index.readers import ReaderWatch, oldest_reader, readers_of
 
 __all__ = ["MAP_BYTES", "WRITE_TIMEOUT_S", "Store", "open_store"]
 
-MAP_BYTES: Final = 1 << 36
 WRITE_TIMEOUT_S: Final = 10.0
-READER_PATIENCE_S: Final = 60.0  # how long a reader may keep one snapshot before writers warn of it
-_MAX_READERS: Final = 2048
-_NO_ROOM: Final = tuple(os.strerror(code) for code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
 
 _log = logging.getLogger("pyxlist")
 _registry: dict[tuple[int, int], Store] = {}
@@ -71,9 +68,7 @@ class Store:
         self._syncing = not create  # whether commits order their pages on disk
         self._broken = False  # a write failed so that LMDB wants to be opened again
         self._timer: threading.Timer | None = None
-        self._looked_s = 0.0
-        self._held_since: dict[tuple[int, int], float] = {}
-        self._warned_s: dict[int, float] = {}
+        self.watch = ReaderWatch(path)
         if create:
             self._open(create)
         else:
@@ -105,7 +100,7 @@ class Store:
                 os.fspath(self.path),
                 map_size=MAP_BYTES,
                 max_dbs=len(TABLES),
-                max_readers=_MAX_READERS,
+                max_readers=MAX_READERS,
                 readonly=not self._writing,
                 create=create,
                 # The meta page is not synced by LMDB but by _make_durable, when it was promised.
@@ -161,7 +156,7 @@ class Store:
 
     def _await_own_readers(self) -> None:
         limit = time.monotonic() + WRITE_TIMEOUT_S
-        while any(pid == os.getpid() for pid, _ in self._readers()):
+        while any(pid == os.getpid() for pid, _ in readers_of(self.env)):
             if time.monotonic() > limit:
                 raise StoreBusyError(
                     "this process is still reading it",
@@ -182,23 +177,7 @@ class Store:
 
     def translate(self, error: lmdb.Error) -> StoreError:
         """What an LMDB error means to a user of the index."""
-        path = os.fspath(self.path)
-        if isinstance(error, lmdb.MapFullError):
-            return StoreFullError("the index has reached its map size", path=path, got=MAP_BYTES)
-        if isinstance(error, lmdb.DiskError) or any(words in str(error) for words in _NO_ROOM):
-            return StoreFullError("no space left on the device", path=path, remedy="free some space and try again")
-        if isinstance(error, lmdb.PanicError):
-            return StoreError("an earlier write failed on the device", path=path, remedy="check the disk, try again")
-        if isinstance(error, (lmdb.CorruptedError, lmdb.InvalidError, lmdb.PageNotFoundError)):
-            return StoreDamagedError(f"LMDB finds it damaged: {error}", path=path, remedy=REBUILD)
-        if isinstance(error, lmdb.NotFoundError):
-            return StoreDamagedError("a table of the index is missing", path=path, remedy=REBUILD)
-        if isinstance(error, lmdb.ReadersFullError):
-            return StoreBusyError("all reader slots are taken", path=path, expected=f"below {_MAX_READERS}")
-        if os.strerror(errno.EACCES) in str(error):
-            remedy = "let its readers write lock.mdb, where they say which pages they read"
-            return StoreError("may not be opened here", path=path, remedy=remedy)
-        return StoreError(str(error).removeprefix(f"{path}: "), path=path)
+        return store_error(error, self.path)
 
     # --- reading ---
 
@@ -256,7 +235,7 @@ class Store:
         self.prepare_writing(durability)
         with writer_lock(self.path, timeout_s):
             self.refuse_replaced()
-            self._watch_readers()
+            self.watch.look(self.env)
             self._prepare_file(durability)
             try:
                 with self._transaction() as txn:
@@ -326,45 +305,13 @@ class Store:
             self._broken = True
             _log.error("%s: commits could not be made durable: %s", self.path, error)
 
-    # --- readers that stand still ---
-
-    def _readers(self) -> list[tuple[int, int]]:
-        """(process id, transaction id) of every read transaction alive in any process."""
-        lines = (line.split() for line in self.env.readers().splitlines()[1:])
-        return [(int(words[0]), int(words[2])) for words in lines if len(words) >= 3 and words[2].isdigit()]
+    def oldest_reader(self) -> tuple[int | None, int]:
+        """Process id of the oldest reader, and how many transactions behind the newest it is."""
+        return oldest_reader(self.env)
 
     def readers_lag(self) -> int:
         """How many transactions behind the newest the oldest reader is, 0 without readers."""
         return self.oldest_reader()[1]
-
-    def oldest_reader(self) -> tuple[int | None, int]:
-        """Process id of the oldest reader, and how many transactions behind the newest it is."""
-        newest = self.env.info()["last_txnid"]
-        lags = [(newest - txnid, pid) for pid, txnid in self._readers()]
-        lag, pid = max(lags, default=(0, None))
-        return pid, lag
-
-    def _watch_readers(self) -> None:
-        """Free the slots of dead readers, and warn of those that keep one snapshot; at most once a second."""
-        now = time.monotonic()
-        if now - self._looked_s < 1:
-            return
-        self._looked_s = now
-        self.env.reader_check()
-        newest = self.env.info()["last_txnid"]
-        self._held_since = {reader: self._held_since.get(reader, now) for reader in self._readers()}
-        for (pid, txnid), since in self._held_since.items():
-            overdue = now - since >= READER_PATIENCE_S and now - self._warned_s.get(pid, -now) >= READER_PATIENCE_S
-            if newest > txnid and overdue:
-                self._warned_s[pid] = now
-                _log.warning(
-                    "%s: pid %d has kept one snapshot for %d s and is %d transactions behind; "
-                    "the index grows until it goes on or is stopped",
-                    self.path,
-                    pid,
-                    now - since,
-                    newest - txnid,
-                )
 
     def is_current(self) -> bool:
         """Whether the path still leads to the file that is open here."""

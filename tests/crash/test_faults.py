@@ -42,7 +42,7 @@ workload.run(index, number + held, 8, pyxlist.Durability.EVERY_COMMIT)
 
 
 @pytest.mark.parametrize(
-    ("code", "error"), [(errno.ENOSPC, "StoreFullError"), (errno.EIO, "StoreError"), (errno.EDQUOT, "StoreError")]
+    ("code", "error"), [(errno.ENOSPC, "StoreFullError"), (errno.EIO, "StoreError"), (errno.EDQUOT, "StoreFullError")]
 )
 @pytest.mark.parametrize("call", ["W:1", "W:4", "W:9", "F:1", "F:4"])
 def test_a_disk_that_fails(shim: pathlib.Path, tmp_path: pathlib.Path, code: int, error: str, call: str) -> None:

@@ -13,14 +13,12 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 
 import pytest
 
 import pyxlist
-from pyxlist.index import durability, env
-from pyxlist.index.env import Store, open_store
+from pyxlist.index import readers
 from tests.sources import value, write_flat
 
 WORLD = {b"user\x1fu%03d" % n: value(f"u{n:03} lrswipkxtecdan anyone l", uniqueid=f"id{n}") for n in range(300)}
@@ -251,19 +249,19 @@ def test_a_reader_that_stands_still_is_named(
     index_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Writers warn of it, `stat` shows it, and once it is killed its pages are used again."""
-    monkeypatch.setattr(env, "READER_PATIENCE_S", 0.0)
+    monkeypatch.setattr(readers, "READER_PATIENCE_S", 0.0)
     child = hold_reader(index_path)
     try:
         with pyxlist.open(index_path) as index:
             for number in range(3):
-                index._store._looked_s = 0.0
+                index._store.watch.looked_s = 0.0
                 with caplog.at_level(logging.WARNING, "pyxlist"), index.write() as hooks:
                     hooks.mboxlist_createmailbox(f"n{number}")
             assert index.stat()["oldest_reader"] == child.pid and index.stat()["readers_lag"] == 3
             assert f"pid {child.pid} has kept one snapshot" in caplog.text
             child.kill()
             child.wait()
-            index._store._looked_s = 0.0
+            index._store.watch.looked_s = 0.0
             with index.write() as hooks:
                 hooks.mboxlist_createmailbox("after")
             assert index.stat()["readers_lag"] == 0
@@ -326,52 +324,6 @@ def test_nested_writes_name_their_own_process(index_path: pathlib.Path) -> None:
         index.write(timeout_s=0.05),
     ):
         pass
-
-
-# --- durability ---
-
-
-def test_a_mark_from_before_the_boot_is_refused(index_path: pathlib.Path) -> None:
-    """Unsynced writes are fine while the machine runs, and refused once it has started anew."""
-    with pyxlist.open(index_path) as index:
-        with index.write(durability=pyxlist.Durability.REBUILDABLE) as hooks:
-            hooks.mboxlist_createmailbox("quick")
-        assert (index_path / "unsynced").exists()
-    with pyxlist.open(index_path) as index:
-        assert index.lookup("quick") is not None
-    (index_path / "unsynced").write_text("another boot")
-    with pytest.raises(pyxlist.StoreDamagedError, match="REBUILDABLE"):
-        pyxlist.open(index_path)
-    (index_path / "unsynced").write_text(durability._boot_id())
-    with pyxlist.open(index_path) as index, index.write():
-        assert not (index_path / "unsynced").exists()
-
-
-def test_what_is_promised_for_later_is_kept(index_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`within` syncs once after its time however many commits there were, or when the index is closed."""
-    synced = threading.Event()
-    real = Store.sync_now
-    calls = []
-
-    def sync_now(store: Store) -> None:
-        calls.append(store._timer)
-        real(store)
-        synced.set()
-
-    monkeypatch.setattr(Store, "sync_now", sync_now)
-    with pyxlist.open(index_path, readonly=False) as index:
-        calls.clear()
-        begun = time.monotonic()
-        churn(index, 3)
-        assert synced.wait(20) and time.monotonic() - begun >= 0.1
-        assert len([timer for timer in calls if timer]) == 1
-        churn(index, 1)
-    assert calls[-1] is not None, "closed before its time"
-    store = open_store(index_path)
-    assert store._timer is None
-    store.close()
-    with pytest.raises(ValueError, match="millisecond"):
-        pyxlist.Durability.within(0)
 
 
 # --- rebuilds ---
