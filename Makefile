@@ -23,7 +23,7 @@ test: $(READY)  ## unit, property, crash and end-to-end tests
 	$(BIN)/pytest -q -n 2 -m 'not cyrus and not slow' $(PYTEST_ARGS)
 
 differential: $(READY)  ## random worlds on a private, real Cyrus (root, cyrus-imapd), every answer compared
-	$(BIN)/pytest -q -s -m cyrus tests/differential $(PYTEST_ARGS)
+	$(BIN)/pytest -q -s -m cyrus tests/differential tests/e2e $(PYTEST_ARGS)
 
 lint: $(READY)  ## ruff, mypy --strict, C warnings as errors, and the numbers of the house as a table
 	$(BIN)/ruff check .

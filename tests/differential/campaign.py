@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import os
 import pathlib
 import shutil
 import tempfile
@@ -36,7 +35,7 @@ from tests.worlds import (
 from .cases import Case, Question
 from .drive import drive
 from .host import Comparable, Host, comparable, copy_databases
-from .server import Server
+from .server import Server, reachable_folder
 
 # The two namespaces by the two separators, then with domains: what nearly all installations use.
 _USUAL: Final[tuple[dict[str, str], ...]] = (
@@ -104,14 +103,12 @@ class Campaign:
     def _round(self, rng: Random, wanted: int) -> None:
         usual = [{**USUAL, **options} for options in _USUAL]
         configurations = usual + [random_configuration(rng) for _ in range(_RANDOM_CONFIGURATIONS)]
-        with tempfile.TemporaryDirectory(prefix="pyxlist-cyrus-") as name:
-            os.chmod(name, 0o755)
-            with Server(pathlib.Path(name, "server"), configurations, GROUPS) as server:
-                host = Host(server)
-                for number in range(_WORLDS_A_ROUND):
-                    if self.compared < wanted and len(self.differences) < _KEPT:
-                        self._world(host, rng, made_by_commands=number % 2 == 1)
-                host.close()
+        with reachable_folder() as folder, Server(folder / "server", configurations, GROUPS) as server:
+            host = Host(server)
+            for number in range(_WORLDS_A_ROUND):
+                if self.compared < wanted and len(self.differences) < _KEPT:
+                    self._world(host, rng, made_by_commands=number % 2 == 1)
+            host.close()
 
     def _world(self, host: Host, rng: Random, *, made_by_commands: bool) -> None:
         world = random_world(rng, rng.choice((6, 15, 30)))

@@ -19,7 +19,7 @@ import pyxlist
 from tests.worlds import GROUPS, USUAL, World, groups_of
 
 from .host import Comparable, Host, comparable
-from .server import Server
+from .server import Server, reachable_folder
 
 FOLDER: Final = pathlib.Path(__file__).resolve().parent.parent / "data" / "differential"
 
@@ -109,14 +109,12 @@ def all_cases() -> list[pathlib.Path]:
 def main(paths: Sequence[str]) -> int:
     """Record the answers of cases anew."""
     cases = {pathlib.Path(path): Case.load(pathlib.Path(path)) for path in paths}
-    with tempfile.TemporaryDirectory(prefix="pyxlist-cyrus-") as name:
-        pathlib.Path(name).chmod(0o755)
-        configurations = [{**USUAL, **case.options} for case in cases.values()]
-        with Server(pathlib.Path(name, "server"), configurations, GROUPS) as server:
-            host = Host(server)
-            for number, (path, case) in enumerate(cases.items()):
-                case.served(host, number).save(path)
-            host.close()
+    configurations = [{**USUAL, **case.options} for case in cases.values()]
+    with reachable_folder() as folder, Server(folder / "server", configurations, GROUPS) as server:
+        host = Host(server)
+        for number, (path, case) in enumerate(cases.items()):
+            case.served(host, number).save(path)
+        host.close()
     return 0
 
 

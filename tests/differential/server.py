@@ -7,14 +7,16 @@ mount namespace in which another file stands in the place of /etc/group.  Needs 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pathlib
 import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Final
 
@@ -50,6 +52,15 @@ def require() -> None:
     """Raises AssertionError where no server can run: a differential test fails then, it is never skipped."""
     assert os.geteuid() == 0, "differential tests need root, for the server's own mount namespace"
     assert MASTER.exists(), "differential tests need Debian's cyrus-imapd: apt-get install cyrus-imapd"
+
+
+@contextlib.contextmanager
+def reachable_folder() -> Iterator[pathlib.Path]:
+    """A directory that the server's user can reach, unlike pytest's, and that is removed in the end."""
+    with tempfile.TemporaryDirectory(prefix="pyxlist-cyrus-") as name:
+        folder = pathlib.Path(name)
+        folder.chmod(0o755)
+        yield folder
 
 
 class Server:

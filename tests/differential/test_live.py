@@ -18,7 +18,7 @@ from tests.worlds import GROUPS, USUAL
 from .campaign import Campaign
 from .cases import Case, all_cases
 from .host import Host
-from .server import Server
+from .server import Server, reachable_folder
 
 pytestmark = pytest.mark.cyrus
 
@@ -36,13 +36,11 @@ def test_every_answer_equals_the_servers(tmp_path: pathlib.Path) -> None:
     assert campaign.compared >= wanted
 
 
-def test_the_cases_are_what_a_server_says(tmp_path: pathlib.Path) -> None:
+def test_the_cases_are_what_a_server_says() -> None:
     """A real server gives the recorded answers of all cases today."""
     cases = [Case.load(path) for path in all_cases()]
-    tmp_path.chmod(0o755)
-    for parent in tmp_path.parents[:2]:
-        parent.chmod(0o755)
-    with Server(tmp_path / "server", [{**USUAL, **case.options} for case in cases], GROUPS) as server:
+    configurations = [{**USUAL, **case.options} for case in cases]
+    with reachable_folder() as folder, Server(folder / "server", configurations, GROUPS) as server:
         host = Host(server)
         for number, case in enumerate(cases):
             assert case.served(host, number) == case, case.about
