@@ -77,11 +77,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"{name}: {time.monotonic() - started:.0f} s", file=sys.stderr)
     results = [answer for answers in asked.values() for answer in answers]
     show(results)
-    if options.readme and not options.quick:
-        write_table(options.readme, plan, asked)
     print(f"saved as {save(options.folder, plan, results)}", file=sys.stderr)
     if options.plots and not options.quick:
         plots.draw(results, options.plots)
+    if options.readme and not options.quick:
+        write_table(options.readme, plan, asked)
     return 0
 
 

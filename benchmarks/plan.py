@@ -50,7 +50,7 @@ def make_plan(folder: Path, users: int, most_users: int, quick: bool) -> Plan:
     return Plan(
         Worlds(folder), main, public, wide, worst, tuple(sizes),
         sample=min(users, 500 if quick else 20_000),
-        changes=5_000 if quick else 1_000_000,
+        changes=5_000 if quick else min(1_000_000, 4 * users),
         seconds=0.5 if quick else 5.0,
         quick=quick,
     )  # fmt: skip

@@ -41,7 +41,8 @@ def show(results: list[Result]) -> None:
 
 
 def write_table(path: Path, plan: Plan, asked: dict[str, list[Result]]) -> None:
-    """Replace what stands between the marks in a Markdown file by a table: one row for each bar.
+    """Replace what stands between the marks in a Markdown file by a table, one row for each bar, and by the plots
+    that lie in `docs` beside the file.
 
     Raises ValueError where the marks are missing.
     """
@@ -59,6 +60,8 @@ def write_table(path: Path, plan: Plan, asked: dict[str, list[Result]]) -> None:
                     f"| {r.what} | {_number(r.measured)} {r.unit} | {r.against} | {_number(r.baseline)} {r.unit} "
                     f"| {_number(r.ratio)} | {bar} | {r.verdict} | {name} |"
                 )
+    plots = sorted((path.parent / "docs").glob("bench-*.svg"))
+    lines += ["", *(f"![{plot.stem.removeprefix('bench-')}](docs/{plot.name})" for plot in plots)]
     machine = _machine()
     lines += [
         "",
