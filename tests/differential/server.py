@@ -2,7 +2,8 @@
 
 One master process serves the same mailboxes under several configurations at once, each on a port of its own.
 Who logs in may give any password (SASL's `alwaystrue`).  Groups are the system's, so the server runs in a
-mount namespace in which another file stands in the place of /etc/group.  Needs root and Debian's cyrus-imapd.
+mount namespace in which another file stands in the place of /etc/group, and a /dev whose `log` the test itself
+reads (`Server.syslog`).  Needs root and Debian's cyrus-imapd.
 """
 
 from __future__ import annotations
@@ -21,13 +22,24 @@ from types import TracebackType
 from typing import Final
 
 from .imap import Session
+from .syslog import Syslog
 
 MASTER: Final = pathlib.Path("/usr/sbin/cyrmaster")
 TOOLS: Final = pathlib.Path("/usr/lib/cyrus/bin")
 _START_LIMIT_S: Final = 60.0
 _STOP_LIMIT_S: Final = 20.0
 # The argument 1 is the server's directory; everything after it is the master's command line.
-_IN_NAMESPACE: Final = 'mount --bind "$1/group" /etc/group && shift && exec "$@"'
+_IN_NAMESPACE: Final = """set -e
+mount --bind "$1/group" /etc/group
+mount -t tmpfs tmpfs "$1/dev"
+for node in null zero full random urandom; do touch "$1/dev/$node"; mount --bind "/dev/$node" "$1/dev/$node"; done
+mkdir -m 1777 "$1/dev/shm"
+ln -s /proc/self/fd "$1/dev/fd"
+ln -s "$1/syslog" "$1/dev/log"
+mount --rbind "$1/dev" /dev
+shift
+exec "$@"
+"""
 _COMMON: Final = {
     "defaultpartition": "default",
     "servername": "differential.invalid",
@@ -82,6 +94,7 @@ class Server:
         self.groups = groups
         self.common = {**_COMMON, **common}
         self.ports = _free_ports(len(self.configurations))
+        self.syslog = Syslog(root / "syslog")
         self._master: subprocess.Popen[bytes] | None = None
 
     @property
@@ -105,6 +118,7 @@ class Server:
     def __enter__(self) -> Server:
         require()
         self._lay_out()
+        self.syslog.start()
         self._start()
         return self
 
@@ -112,12 +126,13 @@ class Server:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stop()
+        self.syslog.stop()
 
     def _lay_out(self) -> None:
         shutil.rmtree(self.root, ignore_errors=True)
         for name in ("db", "log", "msg", "user", "quota", "socket"):
             (self.directory / name).mkdir(parents=True)
-        for name in ("spool/stage.", "proc", "lock", "sieve"):
+        for name in ("spool/stage.", "proc", "lock", "sieve", "dev"):
             (self.root / name).mkdir(parents=True)
         for number, options in enumerate(self.configurations):
             self.imapd_conf(number).write_text(self._imapd_conf({**self.common, **options}))
