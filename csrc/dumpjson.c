@@ -20,6 +20,9 @@
  * A dump lacks intermediates unless -y asked for them, former names, and mailboxes whose names are not
  * UTF-8, which leave a hole: those are counted as lost.
  *
+ * Salvage goes on at the next mailbox that says its name twice, as all in Cyrus' dumps and ours do:
+ * `"user.bob": {"name": "user.bob"`.  Nothing inside a mailbox looks like that.
+ *
  * Source: imap/ctl_mboxlist.c, dump_cb and do_undump; observed dumps of Cyrus 3.6.1.
  */
 #include <stdlib.h>
@@ -31,11 +34,15 @@
 #include "rows.h"
 
 #define MAX_DEPTH 64
+#define MAX_REREADS 16   /* how many times its length a dump may be gone over to salvage it */
 
 typedef struct {
     pxl_bytes value, acl;    /* scratch of the mailbox being read */
     pxl_arena kept;          /* values that did not fit over their own text */
+    uint64_t resume;         /* behind the name of the mailbox being read: where salvage looks for the next */
+    uint64_t reread;         /* octets that salvage has gone over again */
     bool begun, ended;
+    bool found;              /* salvage stands at a mailbox's name: no comma comes before it */
 } state;
 
 typedef struct {
@@ -175,17 +182,27 @@ static void skip_word(scanner *s)
     while (s->p < s->end && !is_space(*s->p) && !memchr(",:]}[{\"", *s->p, 7)) s->p++;
 }
 
+/* Step over a string, and leave it as it is: salvage may have to read it. */
+static int skip_string(scanner *s, pxl_error *error)
+{
+    s->p++;
+    while (s->p < s->end && *s->p != '"') {
+        if (*s->p < 0x20) return malformed(s, "control octet in a string", error);
+        s->p += *s->p == '\\' && s->end - s->p > 1 ? 2 : 1;
+    }
+    return take(s, '"') ? PXL_OK : malformed(s, "", error);
+}
+
 /* Step over a value of any kind; brackets are counted, not matched by kind. */
 static int skip_value(scanner *s, pxl_error *error)
 {
-    pxl_slice ignored;
     int depth = 0, result;
 
     do {
         skip_spaces(s);
         if (s->p == s->end) return malformed(s, "", error);
         if (*s->p == '"') {
-            if ((result = scan_string(s, &ignored, error)) < 0) return result;
+            if ((result = skip_string(s, error)) < 0) return result;
         } else if (*s->p == '{' || *s->p == '[') {
             if (++depth > MAX_DEPTH) return malformed(s, "nested too deeply", error);
             s->p++;
@@ -371,11 +388,10 @@ static int next_name(pxl_reader *reader, scanner *s, pxl_slice *name, pxl_error 
     uint64_t commas = 0, due;
     int result;
 
-    if (!st->begun) {
-        if (!take(s, '{')) return malformed(s, "expected {", error);
-        st->begun = true;
-        commas = 1;
-    }
+    if (!st->begun && !take(s, '{')) return malformed(s, "expected {", error);
+    if (!st->begun || st->found) commas = 1;
+    st->begun = true;
+    st->found = false;
     for (due = commas; take(s, ','); commas++) continue;
     if (take(s, '}')) {
         reader->source.lost += commas - due;
@@ -394,6 +410,7 @@ static int next_mailbox(pxl_reader *reader, pxl_record *record, pxl_error *error
     uint8_t *object;
     int result = next_name(reader, &s, &record->key, error);
 
+    st->resume = (uint64_t)(s.p - s.start);
     if (result == PXL_END) return finish(reader, &s, error);
     if (result < 0) return result;
     skip_spaces(&s);
@@ -412,17 +429,67 @@ static int next_mailbox(pxl_reader *reader, pxl_record *record, pxl_error *error
     return PXL_OK;
 }
 
-/* What follows damage in a dump cannot be told apart from what is inside it: salvage ends there. */
+/* The quote that begins the name before the `{` at `brace`, if a mailbox begins there and says its name twice;
+ * both are compared as they are spelt.  Nothing before `from` is looked at. */
+static uint8_t *name_before(const scanner *text, uint8_t *from, uint8_t *brace)
+{
+    static const uint8_t NAME[] = {'"', 'n', 'a', 'm', 'e', '"'};
+    scanner s = {brace + 1, text->start, text->end};
+    uint8_t *inner, *p = brace;
+    size_t len;
+
+    skip_spaces(&s);
+    if (!pxl_has((uint64_t)(s.end - s.p), 0, sizeof NAME) || memcmp(s.p, NAME, sizeof NAME)) return NULL;
+    s.p += sizeof NAME;
+    if (!take(&s, ':')) return NULL;
+    skip_spaces(&s);
+    inner = s.p;
+    if (s.p == s.end || *s.p != '"' || skip_string(&s, NULL) < 0) return NULL;
+    len = (size_t)(s.p - inner);
+    while (p > from && is_space(p[-1])) p--;
+    if (p == from || *--p != ':') return NULL;
+    while (p > from && is_space(p[-1])) p--;
+    return (size_t)(p - from) >= len && !memcmp(p - len, inner, len) ? p - len : NULL;
+}
+
+/* Where from `from` on a mailbox begins, or the end. */
+static uint8_t *find_mailbox(const scanner *text, uint8_t *from)
+{
+    uint8_t *name;
+
+    for (uint8_t *p = from; p < text->end && (p = memchr(p, '{', (size_t)(text->end - p))); p++)
+        if ((name = name_before(text, from, p))) return name;
+    return text->end;
+}
+
+/* Lose what stands from reader->at to the next mailbox after it, or, when that has cost too much, to the end. */
+static int step_over(pxl_reader *reader, uint64_t reached, pxl_error *error)
+{
+    state *st = reader->state;
+    scanner text = {reader->image, reader->image, reader->image + reader->len};
+    uint64_t from = reader->at, to = reader->len;
+
+    if (st->begun && st->reread / MAX_REREADS <= reader->len)
+        to = (uint64_t)(find_mailbox(&text, reader->image + st->resume) - reader->image);
+    st->reread += reached > to ? reached - to : 0;
+    st->found = to < reader->len;
+    st->ended = !st->found;
+    reader->at = to;
+    return pxl_reader_lose(reader, error->code, error->message, from, to - from);
+}
+
 static int next_record(pxl_reader *reader, pxl_record *record, pxl_error *error)
 {
     state *st = reader->state;
-    int result = st->ended ? PXL_END : next_mailbox(reader, record, error);
+    pxl_error local;
+    int result;
 
-    if (result >= 0 || result == PXL_E_MEMORY) return result;
-    result = pxl_reader_lose(reader, result, "the dump is damaged from here on", reader->at, reader->len - reader->at);
-    if (result < 0) return result;
-    reader->at = reader->len;
-    st->ended = true;
+    if (!error) error = &local;
+    while (!st->ended) {
+        result = next_mailbox(reader, record, error);
+        if (result >= 0 || result == PXL_E_MEMORY) return result;
+        if ((result = step_over(reader, error->offset, error)) < 0) return result;
+    }
     return PXL_END;
 }
 

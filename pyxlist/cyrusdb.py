@@ -126,15 +126,21 @@ def open_source(
 
     Every record has been checked (those of a dump are checked as they are read).  A file that is damaged
     and has changed since the reading began was torn by its writer: it is read again, up to five times.
+    So is one that has become shorter, and at the end refused: what is left of it may look whole.
     With `salvage` damage is stepped over, and `losses_of` tells what was lost.
     Raises UnsupportedSourceError for a format or version we do not read, CorruptSourceError for octets
     that contradict their format, SourceError for a file that cannot be read.
     """
+    was_empty = True
     for attempt in range(1, _ATTEMPTS + 1):
         with contextlib.closing(read_file(path)) as image:
+            was_empty = was_empty and not image.opened_bytes
             reader, error = _load(image, progress, salvage)
+            shrank = image.size_bytes < image.opened_bytes or (not image.size_bytes and not was_empty)
             try:
-                if attempt == _ATTEMPTS or not _is_torn(image, reader, error):
+                if attempt == _ATTEMPTS or not (shrank or _is_torn(image, reader, error)):
+                    if shrank:
+                        _refuse_shrunk(image)
                     if error is not None:
                         _refuse(image, reader, error)
                     yield reader, _describe(image, reader)
@@ -194,6 +200,14 @@ def _is_torn(image: Image, reader: Any, error: Any) -> bool:
     source = lib.pxl_reader_source(reader) if reader else None
     damaged = bool(source and source.lost) if error is None else error.code in (lib.PXL_E_CORRUPT, lib.PXL_E_SHORT)
     return damaged and image.inode != 0 and (image.has_changed() or bool(source and source.flags & 1))
+
+
+def _refuse_shrunk(image: Image) -> None:
+    """Raise that a file went away under us: cut off where a line ended, it would pass for a smaller database."""
+    raise CorruptSourceError(
+        "became shorter while it was read", path=image.path, expected=image.opened_bytes, got=image.size_bytes,
+        offset=image.size_bytes, remedy="wait until it is written, or take a fresh copy",
+    )  # fmt: skip
 
 
 def _refuse(image: Image, reader: Any, error: Any) -> None:

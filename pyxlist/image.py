@@ -58,8 +58,8 @@ class Image:
     """A source's octets: `data`, a writable buffer of `size_bytes`; `fill` tells how many have arrived.
 
     `inode`, `device` and `mtime_ns` are 0 for a stream; `mtime_ns` also when the file was written so recently that
-    its time may not tell a later write apart.  A file that turns out shorter than it was has `size_bytes` set to
-    what there was.
+    its time may not tell a later write apart.  A file that turns out shorter than the `opened_bytes` it had has
+    `size_bytes` set to what there was.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class Image:
     ) -> None:
         self.path = path
         self.data = data
-        self.size_bytes = size_bytes
+        self.size_bytes = self.opened_bytes = size_bytes
         self._file = file
         self._header = header
         self._status = os.fstat(file.fileno()) if file else None

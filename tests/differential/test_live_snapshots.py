@@ -181,15 +181,15 @@ def compute(seconds: float) -> None:
         hashlib.sha256(bytes(4096)).digest()
 
 
-def take_snapshots(server: Server, backend: str, writers: list[Writer]) -> tuple[dict[str, Spans], set[int]]:
+def take_snapshots(server: Server, backend: str, writers: list[Writer]) -> tuple[dict[str, Spans], list[int]]:
     """Take them in a process of their own and prove each.
 
     Returns the spans of time with a snapshot under way, with the same process only computing, and with
-    neither; those in which we had the file repacked are left out.  Then the inodes the file had.
+    neither; those in which we had the file repacked are left out.  Then the inodes of the file, one after another.
     """
     source, tops = str(server.directory / "mailboxes.db"), [writer.top for writer in writers]
     spans: dict[str, Spans] = {"reading": [], "computing": [], "neither": []}
-    seen, inodes = list[str](), set[int]()
+    seen, inodes = list[str](), [os.stat(source).st_ino]
     spawned = multiprocessing.get_context("spawn")
     with concurrent.futures.ProcessPoolExecutor(1, mp_context=spawned) as reader:
         seen.append(reader.submit(snapshot, source, tops).result()[2])
@@ -202,7 +202,7 @@ def take_snapshots(server: Server, backend: str, writers: list[Writer]) -> tuple
             ended, most = time.perf_counter(), [writer.sent for writer in writers]
             assert not broken
             seen.append(others)
-            inodes.add(os.stat(source).st_ino)
+            inodes += [inode for inode in [os.stat(source).st_ino] if inode != inodes[-1]]
             for writer, state, low, high in zip(writers, states, least, most, strict=True):
                 matching = [k for k in range(low, high + 1) if writer.states[k] == state]
                 assert matching, (number, writer.top, low, high, difference(writer, state, low))
