@@ -222,7 +222,7 @@ static void put_domain(const pxl_view *view, const pxl_name *name, pxl_extname *
     put_octet(out, '@');
     if (name->domain_len)
         put_key(view, out, name->key, 0, name->domain_len);
-    else
+    else if (view->default_domain.len)
         put_key(view, out, view->default_domain.data, 0, view->default_domain.len);
 }
 
