@@ -6,10 +6,10 @@ READY  := $(VENV)/.ready
 SOURCES := $(wildcard csrc/*.c csrc/*.h csrc/ffi_build.py) pyproject.toml setup.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test differential lint bench clean
+.PHONY: help demo test differential fuzz fuzz-replay lint bench clean
 
 help:  ## what there is to make
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-6s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-12s %s\n", $$1, $$2}'
 
 $(READY): $(SOURCES)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -24,6 +24,14 @@ test: $(READY)  ## unit, property, crash and end-to-end tests
 
 differential: $(READY)  ## random worlds on a private, real Cyrus (root, cyrus-imapd), every answer compared
 	$(BIN)/pytest -q -s -m cyrus tests/differential tests/e2e $(PYTEST_ARGS)
+
+FUZZ_SECONDS ?= 60
+
+fuzz:  ## look for inputs that break the C core, FUZZ_SECONDS for each target (clang and its runtime)
+	$(MAKE) -s -k -C tests/fuzz campaign FUZZ_SECONDS=$(FUZZ_SECONDS)
+
+fuzz-replay:  ## every input kept in tests/fuzz/corpus, under AddressSanitizer and UBSan
+	$(MAKE) -s -C tests/fuzz replay
 
 lint: $(READY)  ## ruff, mypy --strict, C warnings as errors, and the numbers of the house as a table
 	$(BIN)/ruff check .

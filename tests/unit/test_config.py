@@ -6,6 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from pyxlist.config import Config
 from pyxlist.errors import SourceError
@@ -233,3 +235,21 @@ def test_dav_folders() -> None:
     assert set(config.dav_folders) - set(config.dav_folders_recursivematch) == {
         "#jmap", "#jmapsubmission", "#jmappushsubscription",
     }  # fmt: skip
+
+
+OPTIONS = st.sampled_from(
+    [b"unixhierarchysep", b"altnamespace", b"virtdomains", b"admins", b"defaultdomain", b"@include"]
+)
+LINES = st.tuples(OPTIONS, st.sampled_from([b":", b": ", b" ", b" : ", b""]), st.binary(max_size=12)).map(b"".join)
+
+
+@given(st.binary(max_size=120) | st.lists(LINES | st.binary(max_size=8), max_size=6).map(b"\n".join))
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_octets_are_a_config_or_a_source_error(tmp_path: Path, octets: bytes) -> None:
+    """Whatever an imapd.conf holds, it is a Config or a SourceError that names the file."""
+    path = tmp_path / "imapd.conf"
+    path.write_bytes(octets)
+    try:
+        assert isinstance(Config.from_imapd_conf(path), Config)
+    except SourceError as error:
+        assert str(error)

@@ -1,0 +1,62 @@
+/* rows.c - any octets as a row block and as changes to it: walks end, rows are found, merges are sound.
+ *
+ * Input: u8 length of the changes, changes, block.
+ */
+#include "fuzz.h"
+
+enum { FOUND_MAX = 64 };  /* a find walks from the front: more would be quadratic */
+
+/* Walk a block to its end, looking up its first rows; PXL_END or PXL_E_BLOCK. */
+static int walk(pxl_slice block)
+{
+    pxl_rows *rows = pxl_rows_new();
+    pxl_slice key, payload, found;
+    size_t count = 0;
+    int result;
+
+    REQUIRE(rows);
+    pxl_rows_start(rows, block);
+    while ((result = pxl_rows_next(rows, &key, &payload)) == PXL_OK) {
+        REQUIRE(count++ <= block.len && key.len <= PXL_KEY_MAX && fuzz_inside(block, payload));
+        if (count < FOUND_MAX && pxl_rows_find(block, key, &found) == PXL_OK) REQUIRE(fuzz_inside(block, found));
+    }
+    pxl_rows_free(rows);
+    return result;
+}
+
+/* Finished blocks can be walked: u16 key length, u32 value length, key, value. */
+static void walk_taken(pxl_slice taken)
+{
+    for (size_t at = 0; at < taken.len;) {
+        REQUIRE(pxl_has(taken.len, at, 6));
+        size_t key = pxl_le16(taken.data + at), value = pxl_le32(taken.data + at + 2);
+        REQUIRE(pxl_has(taken.len, at + 6, key + value));
+        REQUIRE(walk((pxl_slice){taken.data + at + 6 + key, value}) == PXL_END);
+        at += 6 + key + value;
+    }
+}
+
+/* What a merge accepts it writes as blocks that can be walked. */
+static void merge(pxl_slice block, pxl_slice changes)
+{
+    pxl_cutter *cutter = pxl_cutter_new(200, 511);
+
+    REQUIRE(cutter);
+    REQUIRE(pxl_cutter_start(cutter, (pxl_slice){(const uint8_t *)"o", 1}, (pxl_slice){NULL, 0}, 0) >= 0);
+    if (pxl_cutter_merge(cutter, block, changes) >= 0 && pxl_cutter_finish(cutter) >= 0)
+        walk_taken(pxl_cutter_take(cutter));
+    pxl_cutter_free(cutter);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    if (!size || data[0] > size - 1) return -1;
+    size_t len = data[0], rest = size - 1 - len;
+    uint8_t *changes = fuzz_copy(data + 1, len), *block = fuzz_copy(data + 1 + len, rest);
+
+    walk((pxl_slice){block, rest});
+    merge((pxl_slice){block, rest}, (pxl_slice){changes, len});
+    free(changes);
+    free(block);
+    return 0;
+}
