@@ -23,7 +23,8 @@ class Changes:
     """What ``LIST "" "*"`` of a view shows now, and how that differs from before.
 
     `state`  the token of what is described; `names`  external name -> rights and attributes, in the
-    server's order; `appeared`, `vanished`, `changed`  names; `changed` ones have other rights or attributes.
+    server's order; `appeared`, `vanished`, `changed`  names; `changed` ones have other rights or attributes;
+    `full`  something changed since a bare token, and only the whole of `names` says what.
     Keep it and hand it back as `since`; it may be pickled.
     """
 
@@ -32,21 +33,26 @@ class Changes:
     appeared: tuple[str, ...] = ()
     vanished: tuple[str, ...] = ()
     changed: tuple[str, ...] = ()
+    full: bool = False
 
     def __bool__(self) -> bool:
-        return bool(self.appeared or self.vanished or self.changed)
+        return bool(self.appeared or self.vanished or self.changed or self.full)
 
 
-def changes_since(view: View, since: Changes | None) -> Changes:
-    """The changes of a view since an earlier answer; since nothing, everything has appeared.
+def changes_since(view: View, since: Changes | bytes | None) -> Changes:
+    """The changes of a view since an earlier answer or a token of `view.state()`; since nothing, everything
+    has appeared.
 
-    Cost: one `view.state()` when nothing changed, else one LIST and a comparison.
+    A token tells whether something changed but not what: then `full` is set.  Cost: one `view.state()` when
+    nothing changed since an answer, else one LIST and a comparison.
     """
     state = view.state()
-    if since is not None and since.state == state:
+    if isinstance(since, Changes) and since.state == state:
         return Changes(state, since.names)
     # Listed after the token was taken: a change between the two is shown now, and found equal next time.
     names = {item.name: (item.rights, item.attributes) for item in view.list()}
+    if isinstance(since, bytes):
+        return Changes(state, names, full=since != state)
     before = {} if since is None else since.names
     return Changes(
         state,

@@ -104,9 +104,10 @@ class Index:
         with begin_write(self._store, timeout_s, durability) as transaction:
             yield Hooks(transaction)
 
-    def changes(self, view: View, since: Changes | None = None) -> Changes:
+    def changes(self, view: View, since: Changes | bytes | None = None) -> Changes:
         """Which external names of a view appeared, vanished, or changed rights or attributes since an
-        earlier `Changes` of it.  Cost: one `view.state()` when nothing did, else one LIST.
+        earlier `Changes` of it; since a bare `view.state()`, whether a full LIST is needed.  Cost: one
+        `view.state()` when nothing did, else one LIST.
         """
         return changes_since(view, since)
 
