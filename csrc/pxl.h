@@ -383,7 +383,7 @@ enum {                       /* what a list of row blocks is to a listing */
 };
 
 enum {
-    PXL_PROBE = 0x1000,      /* added to a list's number where it is read out of order */
+    PXL_PROBE = 1 << 30,     /* added to a list's number, which is lower, where it is read out of order */
     PXL_FLAT_ORDER = 2       /* flag of a subscriptions block: kept in the order of a flat file */
 };
 
