@@ -46,7 +46,7 @@ void pxl_pattern_free(pxl_pattern *pattern)
     free(pattern->literals);
 }
 
-/* One word of state is enough for patterns of up to 63 tokens: nearly all. */
+/* One word of state is enough for patterns of up to 63 octets: nearly all. */
 static size_t match_short(const pxl_pattern *pattern, const uint8_t *name, size_t len, uint8_t separator, size_t *dead)
 {
     const uint64_t any = pattern->any[0], level = pattern->level[0], wild = any | level;
@@ -116,7 +116,7 @@ size_t pxl_pattern_match(const pxl_pattern *pattern, const uint8_t *name, size_t
         *dead = 0;
         return len;
     }
-    if (pattern->tokens < WORD_BITS) return match_short(pattern, name, len, separator, dead);
+    if (pattern->words == 1) return match_short(pattern, name, len, separator, dead);
     return match_long(pattern, name, len, separator, dead);
 }
 
