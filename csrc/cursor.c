@@ -280,6 +280,7 @@ bool pxl_merge_take(pxl_listing *listing, uint8_t *key, pxl_subject *subject)
 {
     pxl_merge *merge = &listing->candidates;
     pxl_cursor *top;
+    int order = 1;
 
     if (!merge->on_rows || listing->failed) return false;
     top = merge->cursors[0];
@@ -292,7 +293,10 @@ bool pxl_merge_take(pxl_listing *listing, uint8_t *key, pxl_subject *subject)
         subject->denied |= top->denied;
         if (!pxl_cursor_next(listing, top)) retire_top(merge);
         if (merge->on_rows > 1) sink(merge, 0);
-    } while (merge->on_rows && pxl_same(merge->cursors[0]->row.key, merge->cursors[0]->row.keylen, key, subject->key_len));
+        if (merge->on_rows) order = pxl_compare(merge->cursors[0]->row.key, merge->cursors[0]->row.keylen, key, subject->key_len);
+    } while (merge->on_rows && !order);
+    /* Leaps go forward only as long as rows do: out of order they could go round for ever. */
+    if (order < 0) pxl_listing_fail(listing, PXL_E_BLOCK, "rows out of order");
     if (top->dots) translate_dots(key, subject->key_len, 1, '.');
     return !listing->failed;
 }
@@ -316,6 +320,7 @@ pxl_cursor *pxl_listing_probe(pxl_listing *listing, const pxl_cursor *like)
         pxl_listing_fail(listing, PXL_E_MEMORY, "out of memory");
         return NULL;
     }
+    listing->pool[listing->pool_len - 1]->dots = like->dots; /* after a rewind no first block tells */
     return listing->pool[listing->pool_len - 1];
 }
 
