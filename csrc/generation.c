@@ -70,12 +70,15 @@ static int judge_held(const pxl_generation *generation)
     return PXL_KEYS_TYPED;
 }
 
-static int hold(pxl_generation *generation, const pxl_record *record, pxl_error *error)
+/* Keep a record for later; with PXL_SALVAGE one too long for any mailbox is a loss. */
+static int hold(pxl_generation *generation, pxl_reader *reader, const pxl_record *record, pxl_error *error)
 {
     pxl_held *grown = generation->held;
 
-    if (record->key.len > UINT16_MAX || record->value.len > UINT32_MAX)
-        return pxl_fail(error, PXL_E_CORRUPT, "length of a mailbox name", record->offset, PXL_NAME_MAX, record->key.len);
+    if (record->key.len > UINT16_MAX || record->value.len > UINT32_MAX) {
+        pxl_fail(error, PXL_E_CORRUPT, "length of a mailbox name", record->offset, PXL_NAME_MAX, record->key.len);
+        return pxl_reader_lose(reader, PXL_E_CORRUPT, "a mailbox that cannot be understood", record->offset, 0);
+    }
     if (generation->held_len == generation->held_cap) {
         size_t more = generation->held_cap ? generation->held_cap + generation->held_cap / 2 : 256;
         if (more > SIZE_MAX / sizeof *grown || !(grown = realloc(grown, more * sizeof *grown)))
@@ -150,7 +153,7 @@ static int decide(pxl_generation *generation, pxl_reader *reader, pxl_error *err
             break;
         }
         generation->keys = judge(&record);
-        if ((result = hold(generation, &record, error)) < 0) return result;
+        if ((result = hold(generation, reader, &record, error)) < 0) return result;
     }
     return PXL_OK;
 }
@@ -180,7 +183,7 @@ static int next_plain(pxl_generation *generation, pxl_reader *reader, uint64_t l
     while (!generation->whole) {
         if (!limit--) return PXL_MORE;
         result = pxl_reader_next(reader, record, error);
-        if (result == PXL_OK) result = hold(generation, record, error);
+        if (result == PXL_OK) result = hold(generation, reader, record, error);
         if (result < 0) return result;
         if (result == PXL_END) {
             drop_bookkeeping(generation, counts);

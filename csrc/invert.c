@@ -265,6 +265,8 @@ static int invert_entry(pxl_inversion *inversion, pxl_slice name, const pxl_mben
     return invert_acl(inversion, name, entry);
 }
 
+#define VALUE_MAX (UINT32_MAX / 4)  /* so that its row, which is never twice as long, has a length in 32 bits */
+
 /* Parse one mailbox's value and pack its directory row into inversion->row. */
 static int understand(pxl_inversion *inversion, pxl_slice name, pxl_slice value, uint64_t offset, pxl_mbentry *entry,
                       pxl_error *error)
@@ -273,6 +275,8 @@ static int understand(pxl_inversion *inversion, pxl_slice name, pxl_slice value,
 
     if (!name.len || name.len > PXL_NAME_MAX)
         return pxl_fail(error, PXL_E_CORRUPT, "length of a mailbox name", offset, PXL_NAME_MAX, name.len);
+    if (value.len > VALUE_MAX)
+        return pxl_fail(error, PXL_E_CORRUPT, "length of a mailbox's value", offset, VALUE_MAX, value.len);
     result = pxl_mbentry_parse(value, entry, error);
     if (result == PXL_OK)
         result = pxl_entry_pack(&inversion->row, name, entry, error);
