@@ -50,6 +50,7 @@ static void read_deleted(const pxl_view *view, const pxl_event *e, reading *r)
         r->name.boxes_at = domain;
         r->name.boxes_end = e->name->len;
         r->end = e->exact ? e->name->len : domain + e->len;
+        if (r->end > e->name->len) r->end = e->name->len; /* the text may hold a domain, too */
         r->name.local_len = 0;
         r->name.stamp = 0;
         r->name.category = CATEGORY_SHARED;

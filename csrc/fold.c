@@ -84,6 +84,7 @@ static bool hidden_as_read(const pxl_listing *listing, const pxl_event *e, bool 
     if (!whole && memchr(e->text, listing->view->separator == '/' ? '^' : '/', e->len)) return false;
     if (len > e->name->len) len = e->name->len;
     key = pxl_name_read_back(listing->view, e->name->key, len, other);
+    if (!key.len) return false;
     pxl_name_parse(listing->view, key.data, key.len, &name);
     for (end = name.boxes_at; end < name.boxes_end && key.data[end] != PXL_SEPARATOR;) end++;
     return pxl_name_hidden(listing->view, key.data + name.boxes_at, end - name.boxes_at, count);

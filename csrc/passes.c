@@ -297,7 +297,10 @@ static int walk(pxl_listing *listing, size_t pass, size_t limit)
         if (!pxl_starts(key, subject.key_len, p.text, p.len) || (PASS[pass].exact && subject.key_len != p.len)) break;
         if (listing->out.len >= limit) {
             listing->resume.len = 0;
-            if (!pxl_bytes_add(&listing->resume, key, subject.key_len)) return PXL_E_MEMORY;
+            if (!pxl_bytes_add(&listing->resume, key, subject.key_len)) {
+                pxl_listing_fail(listing, PXL_E_MEMORY, "out of memory");
+                return PXL_E_MEMORY;
+            }
             listing->resuming = true;
             return PXL_MORE;
         }

@@ -249,8 +249,8 @@ static int take_change(pxl_slice *rest, change *c)
     if (!pxl_has(rest->len, 6, keylen) || !pxl_has(rest->len, 6 + (uint64_t)keylen, payload)) return PXL_E_ARGUMENT;
     c->key = (pxl_slice){rest->data + 6, keylen};
     c->payload = (pxl_slice){rest->data + 6 + keylen, payload};
-    rest->data += 6 + keylen + payload;
-    rest->len -= 6 + keylen + payload;
+    rest->data += 6 + (size_t)keylen + payload;
+    rest->len -= 6 + (size_t)keylen + payload;
     return PXL_OK;
 }
 
