@@ -121,7 +121,13 @@ class _Kernel:
         return self.reader
 
 
-@ffi.def_extern(name="pxl_py_fetch", error=lib.PXL_E_FETCH)  # type: ignore[untyped-decorator]
+def _interrupted(_kind: Any, error: BaseException, trace: Any) -> None:
+    """Keep what was raised in a callback but outside its own try, such as Ctrl-C at its first line."""
+    kernel: _Kernel = ffi.from_handle(trace.tb_frame.f_locals["handle"])
+    kernel.failure = error
+
+
+@ffi.def_extern(name="pxl_py_fetch", error=lib.PXL_E_FETCH, onerror=_interrupted)  # type: ignore[untyped-decorator]
 def _fetch(handle: Any, number: int, key: Any, key_len: int, after: int, block: Any) -> int:
     kernel: _Kernel = ffi.from_handle(handle)
     try:
@@ -151,7 +157,7 @@ def _ask(kernel: _Kernel, out: Any, question: Callable[[], bytes | None]) -> int
     return int(lib.PXL_OK)
 
 
-@ffi.def_extern(name="pxl_py_status", error=lib.PXL_E_FETCH)  # type: ignore[untyped-decorator]
+@ffi.def_extern(name="pxl_py_status", error=lib.PXL_E_FETCH, onerror=_interrupted)  # type: ignore[untyped-decorator]
 def _status(handle: Any, key: Any, key_len: int, out: Any) -> int:
     kernel: _Kernel = ffi.from_handle(handle)
     name = ffi.buffer(key, key_len)[:]
@@ -160,7 +166,7 @@ def _status(handle: Any, key: Any, key_len: int, out: Any) -> int:
     return _ask(kernel, out, lambda: kernel.lister.status(name, items))
 
 
-@ffi.def_extern(name="pxl_py_metadata", error=lib.PXL_E_FETCH)  # type: ignore[untyped-decorator]
+@ffi.def_extern(name="pxl_py_metadata", error=lib.PXL_E_FETCH, onerror=_interrupted)  # type: ignore[untyped-decorator]
 def _metadata(handle: Any, key: Any, key_len: int, out: Any) -> int:
     kernel: _Kernel = ffi.from_handle(handle)
     name = ffi.buffer(key, key_len)[:]
@@ -287,7 +293,9 @@ class Lister:
             yield from map(_new_item, zip(names, map(_rights_of, numbers[1::4]), attributes, strict=True))
 
     def _pieces(self, query: Query, output: int) -> Iterator[_Kernel]:
-        """Let a kernel write one piece after the other; it is ready to be read each time it is yielded."""
+        """Let a kernel write one piece after the other; it is ready to be read each time it is yielded, and
+        holds no snapshot then.
+        """
         kernel = _pool.pop() if _pool else _Kernel()
         kernel.lister = self
         kernel.query = query
@@ -296,9 +304,12 @@ class Lister:
             code = self._start(kernel, query, output)
             while code == lib.PXL_OK or code == lib.PXL_MORE:
                 if (code := lib.pxl_listing_run(kernel.listing, _CHUNK_BYTES)) >= 0:
+                    # Whoever takes the piece may be slow, or never come back.
+                    self._end_snapshot(kernel)
+                    lib.pxl_listing_rewind(kernel.listing)
                     yield kernel
                 if code == lib.PXL_MORE:
-                    self._renew(kernel)
+                    kernel.txn = self.store.begin_read()
             if code < 0:
                 self._raise(kernel)
         finally:
@@ -344,12 +355,6 @@ class Lister:
             raise failure
         raise_core_error(kernel.error, str(self.store.path))
         raise AssertionError("a kernel failed without an error")
-
-    def _renew(self, kernel: _Kernel) -> None:
-        """Give up the snapshot between two pieces of a stream."""
-        self._end_snapshot(kernel)
-        lib.pxl_listing_rewind(kernel.listing)
-        kernel.txn = self.store.begin_read()
 
     def _end_snapshot(self, kernel: _Kernel) -> None:
         kernel.reader = None

@@ -8,6 +8,8 @@ import tracemalloc
 import pytest
 
 import pyxlist
+from pyxlist import listing
+from pyxlist._pxl import ffi
 from tests.worlds import FULL, Mailbox, World
 
 CONFIG = pyxlist.Config(admins=("cyrus",), defaultdomain="internal.invalid")
@@ -143,3 +145,33 @@ def test_a_stream_left_early_holds_nothing(wide: pathlib.Path) -> None:
             next(pieces)
             pieces.close()  # type: ignore[attr-defined]
         assert index.stat()["readers"] <= readers + 1
+
+
+def test_an_interrupt_at_the_edge_of_a_callback_is_raised(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Ctrl-C between the C kernel's call and the callback's own code ends the answer; nothing is printed or lost."""
+
+    class Interrupted:
+        """The C library's door, at which Ctrl-C arrives once."""
+
+        def __init__(self) -> None:
+            self.calls = 0
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(ffi, name)
+
+        def from_handle(self, handle: object) -> object:
+            self.calls += 1
+            if self.calls == 1:
+                raise KeyboardInterrupt
+            return ffi.from_handle(handle)
+
+    with pyxlist.open(build(tmp_path, small())) as index:
+        view = index.view("ann")
+        with monkeypatch.context() as patch:
+            patch.setattr(listing, "ffi", Interrupted())
+            with pytest.raises(KeyboardInterrupt):
+                view.respond(b'LIST "" "%" RETURN (STATUS (MESSAGES))')
+        assert view.respond(b'LIST "" "%" RETURN (STATUS (MESSAGES))').untagged.count(b"* STATUS") == 3
+    assert capfd.readouterr() == ("", "")
