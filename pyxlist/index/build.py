@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import errno
 import fcntl
+import glob
 import os
 import pathlib
 import secrets
@@ -91,7 +93,9 @@ def build(
     index that cannot be written.
     """
     started = time.monotonic()
-    path = pathlib.Path(index_path)
+    path = _place_of(index_path)
+    if not isinstance(config, Config | None):
+        raise TypeError(f"config: expected a Config, got {type(config).__name__}")
     beside = companions.Companions(subscriptions, annotations, groups)
     told = _Told(progress)
     with open_source(source, told.tell, salvage) as (reader, header):
@@ -110,6 +114,12 @@ def build(
         report = dataclasses.replace(report, lost=losses_of(reader))
     size = promised_bytes(path / DATA)
     return dataclasses.replace(report, seconds=time.monotonic() - started, index_bytes=size)
+
+
+def _place_of(index_path: str | os.PathLike[str]) -> pathlib.Path:
+    """Where the index stands or is to stand: what a link leads to, and a path that ends in a name."""
+    path = pathlib.Path(index_path)
+    return path.resolve() if path.is_symlink() or path.name in ("", "..") else path
 
 
 class _Told:
@@ -201,7 +211,7 @@ def _make_directory(fresh: pathlib.Path, path: pathlib.Path) -> None:
 
 def _sweep(path: pathlib.Path) -> None:
     """Remove what builds that died have left: directories whose lock nobody holds."""
-    for left in path.parent.glob(f".{path.name}.building-*"):
+    for left in path.parent.glob(f".{glob.escape(path.name)}.building-*"):
         with contextlib.suppress(OSError), open(left / "building.lock", encoding="ascii") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             shutil.rmtree(left, ignore_errors=True)
@@ -213,9 +223,9 @@ def _publish(fresh: pathlib.Path, path: pathlib.Path) -> None:
     try:
         fresh.rename(path)
     except OSError as error:
-        raise StoreError(
-            f"cannot be put in place: {error.strerror}", path=path, remedy="run the build again"
-        ) from error
+        taken = error.errno in (errno.ENOTEMPTY, errno.EEXIST)
+        remedy = "run the build again" if taken else "give a new directory below it"
+        raise StoreError(f"cannot be put in place: {error.strerror}", path=path, remedy=remedy) from error
     _sync_directory(path.parent)
 
 

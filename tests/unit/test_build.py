@@ -190,3 +190,28 @@ def test_verify_finds_every_planted_difference(tmp_path: pathlib.Path) -> None:
         found = {difference.name for difference in index.verify(source)}
         assert len(found) == 100
         assert list(index.verify(tmp_path / "db")) == []
+
+
+def test_places_behind_links_and_dots(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A link to an empty directory, a link to nothing, and "." of an empty directory get the index they lead to."""
+    source = write_flat(tmp_path / "db", WORLD)
+    for name in ("empty", "here"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "to empty").symlink_to(tmp_path / "empty")
+    (tmp_path / "to nothing").symlink_to(tmp_path / "nothing")
+    monkeypatch.chdir(tmp_path / "here")
+    for place, target in (("to empty", "empty"), ("to nothing", "nothing"), ("here/.", "here")):
+        given = "." if target == "here" else tmp_path / place
+        assert pyxlist.build(source, given).mode == "create"
+        assert (tmp_path / "to empty").is_symlink()
+        with pyxlist.open(tmp_path / target) as index:
+            assert index.lookup("pub") is not None and list(index.check()) == []
+
+
+def test_a_name_with_glob_characters_is_swept(tmp_path: pathlib.Path) -> None:
+    """What a build that died left beside an index is removed, whatever the index is called."""
+    left = tmp_path / ".in[de]x*.building-0123"
+    left.mkdir()
+    (left / "building.lock").touch()
+    pyxlist.build(write_flat(tmp_path / "db", WORLD), tmp_path / "in[de]x*")
+    assert not left.exists()
