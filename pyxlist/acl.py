@@ -358,6 +358,8 @@ def canonical_userid(userid: str, config: Config) -> str:
     structure of a key name.
     Raises ValueError for an empty userid, control characters, and `group:x`, which would match as a group.
     """
+    if not isinstance(userid, str):
+        raise TypeError(f"a userid is text: expected str, got {type(userid).__name__}")
     if not userid or userid.startswith("group:") or any(char < " " or char == "\x7f" for char in userid):
         raise ValueError(f"{userid!r} is not a userid: expected a name without control characters, no group")
     reading = _read_identifier(userid, config, "")

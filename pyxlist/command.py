@@ -34,6 +34,9 @@ __all__ = ["Answer", "Prepared", "View", "prepared_for"]
 
 _MISSING: Final = "Mailbox does not exist"
 _COMPLETED: Final = "Completed"
+_COMMAND_BYTES: Final = 1024  # what a command and its objects take besides octets and patterns
+_HEAVY_BYTES: Final = 1 << 17
+_REMEMBERED_BYTES: Final = 1 << 23
 
 
 class Answer(NamedTuple):
@@ -55,6 +58,8 @@ Prepared = Query | Answer | NamespaceCommand | MyRightsCommand | GetAclCommand |
 
 def prepare(octets: bytes, config: Config) -> Prepared:
     """A command understood as far as the configuration allows: a LIST compiled, a refusal worded."""
+    if not isinstance(octets, bytes):
+        raise TypeError(f"a command is octets: expected bytes, got {type(octets).__name__}")
     try:
         command = parse_command(octets, config.allowdeleted)
     except CommandError as error:
@@ -88,6 +93,10 @@ class View:
         self._implicit = acl.implicit_rights(config)
         self._lister = Lister(reader.store, namespace, groups, status or self._empty_status, metadata, policy)
         self._prepare = prepared
+
+    def __repr__(self) -> str:
+        admin = ", admin" if self.namespace.is_admin else ""
+        return f"<View of {self.namespace.userid!r}, groups {self.asker.groups!r}{admin}>"
 
     # --- LIST ---
 
@@ -232,6 +241,30 @@ class View:
         return b"(" + b" ".join(b"%s %s" % (item, known.get(item, b"0")) for item in items) + b")"
 
 
+class _Remembered(dict[bytes, Prepared]):
+    """Commands that were understood before, for one configuration, found as fast as a dict can.
+
+    Clients choose the commands, so what counts is the memory they take: a short LIST may name a thousand
+    patterns.  What is heavy is not kept, and all is forgotten when it is too much together.
+    """
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self._config = config
+        self.weight = 0
+
+    def __missing__(self, octets: bytes) -> Prepared:
+        prepared = prepare(octets, self._config)
+        weight = _COMMAND_BYTES + 4 * len(octets) + (prepared.weight if isinstance(prepared, Query) else 0)
+        if weight <= _HEAVY_BYTES:
+            self.weight += weight
+            if self.weight > _REMEMBERED_BYTES:
+                self.clear()
+                self.weight = weight
+            self[octets] = prepared
+        return prepared
+
+
 def prepared_for(config: Config) -> Callable[[bytes], Prepared]:
-    """`prepare` for one configuration, remembering the last thousand commands."""
-    return functools.lru_cache(maxsize=1024)(functools.partial(prepare, config=config))
+    """`prepare` for one configuration, remembering some thousand commands in at most 8 MiB."""
+    return _Remembered(config).__getitem__

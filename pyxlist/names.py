@@ -38,7 +38,10 @@ _STRTOUL: Final = re.compile(rb"[ \t\n\v\f\r]*([+-]?)(?:0[xX](?=[0-9a-fA-F]))?([
 
 def octets_of(text: str) -> bytes:
     """The octets that `text_of` turned into this text."""
-    return text.encode("utf-8", "surrogateescape")
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except AttributeError:
+        raise TypeError(f"a name is text: expected str, got {type(text).__name__}") from None
 
 
 def text_of(octets: bytes) -> str:

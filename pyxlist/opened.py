@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
 from typing import Any
 
 from pyxlist.acl import Rights, canonical_userid
 from pyxlist.changes import Changes, changes_since
-from pyxlist.command import View, prepared_for
+from pyxlist.command import Prepared, View, prepared_for
 from pyxlist.config import Config
 from pyxlist.entry import Entry
 from pyxlist.follow.hooks import Hooks
@@ -26,6 +26,8 @@ from pyxlist.policy import CYRUS, Policy
 
 __all__ = ["Index", "open_index"]
 
+_Meaning = tuple[bytes | None, Config, Callable[[bytes], Prepared]]  # as stored, as understood, its commands
+
 
 class Index:
     """An index directory, open for reading by any number of threads; a context manager.
@@ -39,13 +41,15 @@ class Index:
         try:
             if not readonly:
                 self._store.prepare_writing()
-            self.config: Config = self._reader.config()
+            self._meaning = self._read_meaning()
         except BaseException:
             self._store.close()
             raise
         self.readonly = readonly
-        self._prepare = prepared_for(self.config)
         self._open = True
+
+    def __repr__(self) -> str:
+        return f"<Index {str(self._store.path)!r}{'' if self._open else ', closed'}>"
 
     def __enter__(self) -> Index:
         return self
@@ -61,6 +65,22 @@ class Index:
             self._open = False
             self._store.close()
 
+    @property
+    def config(self) -> Config:
+        """The configuration that the index answers by now; a build may store another while it is open."""
+        return self._understood()[1]
+
+    def _understood(self) -> _Meaning:
+        """What is stored as configuration, understood; again if it has changed.  Cost otherwise: one lookup."""
+        if self._reader.packed_config() != self._meaning[0]:
+            self._meaning = self._read_meaning()
+        return self._meaning
+
+    def _read_meaning(self) -> _Meaning:
+        packed = self._reader.packed_config()
+        config = self._reader.config_of(packed)
+        return packed, config, prepared_for(config)
+
     def view(
         self,
         userid: str,
@@ -75,12 +95,16 @@ class Index:
         `admin=None` lets the stored configuration decide.  `status(key, items)` supplies the item list of
         LIST RETURN (STATUS …), `metadata(key, entries, options)` complete METADATA lines; without them a
         mailbox answers as if it had no messages and no metadata.  A userid nobody has sees what `anyone`
-        sees.  `policy` says where answers depart from Cyrus.  Raises ValueError for what is not a userid.
+        sees.  `policy` says where answers depart from Cyrus.  A view keeps the configuration of the moment it
+        is made; make views anew, for each login or when `state()` changed, to follow a changed one.
+
+        Raises ValueError for what is not a userid, TypeError for groups that are no names.
         """
-        names = tuple(groups) if self.config.unix_group_enable else ()
+        _packed, config, prepare = self._understood()
+        names = _bare_names(groups) if config.unix_group_enable else ()
         if admin is None:
-            admin = self.config.is_admin(canonical_userid(userid, self.config), names)
-        return View(self._reader, Namespace(self.config, userid, admin), names, self._prepare, status, metadata, policy)
+            admin = config.is_admin(canonical_userid(userid, config), names)
+        return View(self._reader, Namespace(config, userid, admin), names, prepare, status, metadata, policy)
 
     def groups_of(self, userid: str) -> tuple[str, ...]:
         """Bare names of a userid's groups, for `view`, as the group file given to `build` has them.
@@ -139,8 +163,19 @@ class Index:
         return self._reader.stat()
 
 
+def _bare_names(groups: Iterable[str]) -> tuple[str, ...]:
+    """Groups as given; one name alone would be taken for the groups that are called like its letters."""
+    if isinstance(groups, (str, bytes)):
+        raise TypeError(f"groups: expected a tuple of names, got {groups!r} alone")
+    names = tuple(groups)
+    if not all(isinstance(name, str) for name in names):
+        raise TypeError(f"groups: expected names as str, got {names!r}")
+    return names
+
+
 def open_index(path: str | os.PathLike[str], readonly: bool = True) -> Index:
-    """Open an index directory.
+    """Open an index directory.  `readonly=False` finds out at once whether it may be written, and is ready for
+    it; `Index.write` works without, where the files allow it.
 
     Raises StoreError when there is none, StoreVersionError for another layout, StoreDamagedError for one
     that is truncated.

@@ -31,6 +31,10 @@ READS_RIGHTS: Final = 2  # all postings, to complete the rights of a row
 READS_SUBSCRIPTIONS: Final = 4
 READS_DIRECTORY: Final = 8
 
+# A pattern is a table of a bit for each octet there is and each of its own: csrc/match.c, pxl_pattern_compile.
+_PATTERN_BYTES: Final = 2200
+_OCTET_BYTES: Final = 33
+
 _SELECTION: Final = {
     "subscribed": lib.PXL_SELECT_SUBSCRIBED,
     "recursivematch": lib.PXL_SELECT_RECURSIVEMATCH,
@@ -55,12 +59,14 @@ class Query:
     """A compiled LIST.
 
     `pointer`   the C query; lives as long as this object
+    `weight`    octets of memory that it takes, roughly; a client chooses them
     `verbatim`  the whole untagged answer of a query that reads nothing (`LIST "" ""`), else None
     `reads`     which lists of a view it reads, as READS_… bits
     `status_items`, `metadata_items`, `metadata_options`   as the client sent them
     """
 
     pointer: Any
+    weight: int
     verbatim: bytes | None
     reads: int
     status_items: tuple[bytes, ...]
@@ -73,11 +79,13 @@ def compile_query(command: ListCommand, config: Config) -> Query:
     form = lib.PXL_FORM_EXTENDED if command.extended else _FORMS[_plain_verb(command.verb)]
     options = _options(command, form)
     pointer = ffi.gc(lib.pxl_query_new(form, options, config.separator[0]), lib.pxl_query_free)
-    for pattern in _patterns(command, config):
+    patterns = _patterns(command, config)
+    for pattern in patterns:
         if lib.pxl_query_add(pointer, pattern, len(pattern)) < 0:
             raise MemoryError("out of memory")
     return Query(
         pointer,
+        sum(_PATTERN_BYTES + len(pattern) * _OCTET_BYTES for pattern in patterns),
         _verbatim(command, form, config),
         reads=_reads(options),
         status_items=command.status_items,

@@ -52,10 +52,11 @@ def reserve_length(path: pathlib.Path, promised: int) -> None:
         os.truncate(path, promised + _SLACK_BYTES)
 
 
-def refuse_truncated(data: pathlib.Path, size: int) -> None:
+def refuse_truncated(data: pathlib.Path) -> None:
     """Raise StoreDamagedError for a file that is shorter than it should be, or no LMDB file."""
     try:
         promised = promised_bytes(data)
+        size = os.stat(data).st_size  # after the promise: a writer lets the file grow first
     except OSError as error:
         raise StoreError(f"cannot be read: {error.strerror}", path=data) from error
     if not promised:

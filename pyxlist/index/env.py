@@ -57,8 +57,8 @@ class Store:
     """
 
     def __init__(self, path: pathlib.Path, *, create: bool = False) -> None:
-        self.path = path
-        self.data = path / DATA
+        self.path = path.absolute()  # daemons change their directory
+        self.data = self.path / DATA
         self.users = 0
         self.pid = os.getpid()
         self.env: Any = None
@@ -66,9 +66,10 @@ class Store:
         self._page_bytes = 0
         self._writing = create
         self._syncing = not create  # whether commits order their pages on disk
+        self._closed = False
         self._broken = False  # a write failed so that LMDB wants to be opened again
         self._timer: threading.Timer | None = None
-        self.watch = ReaderWatch(path)
+        self.watch = ReaderWatch(self.path)
         if create:
             self._open(create)
         else:
@@ -97,7 +98,7 @@ class Store:
         options: dict[str, Any] = {"lib_version": 0} if lmdb.__version__ >= "3" else {}
         try:
             self.env = lmdb.open(
-                os.fspath(self.path),
+                os.fsencode(self.path),
                 map_size=MAP_BYTES,
                 max_dbs=len(TABLES),
                 max_readers=MAX_READERS,
@@ -171,12 +172,18 @@ class Store:
             return
         with _registry_lock:
             if self.pid != os.getpid():
+                self._refuse_closed()
                 self._timer = None
                 self.env.close()
                 self._open_without_waiting()
 
+    def _refuse_closed(self) -> None:
+        if self._closed:
+            raise StoreError("the index has been closed", path=self.path, remedy="open it again")
+
     def translate(self, error: lmdb.Error) -> StoreError:
         """What an LMDB error means to a user of the index."""
+        self._refuse_closed()
         return store_error(error, self.path)
 
     # --- reading ---
@@ -189,10 +196,8 @@ class Store:
             env = self.env
             try:
                 txn = env.begin()
-            except lmdb.MapResizedError:
-                env.set_mapsize(0)
-                continue
-            except lmdb.PanicError:
+            except (lmdb.MapResizedError, lmdb.PanicError):
+                # Opened again and not resized: that would move the map under other threads' transactions.
                 self._recover(env)
                 continue
             except lmdb.Error as error:
@@ -231,6 +236,7 @@ class Store:
         StoreFullError when there is no room, with nothing of the transaction kept; StoreError for an index
         that was deleted or replaced, and after a fork inside the block.
         """
+        self._refuse_closed()
         self.check_fork()
         self.prepare_writing(durability)
         with writer_lock(self.path, timeout_s):
@@ -326,6 +332,7 @@ class Store:
             self.users -= 1
             if self.users > 0:
                 return
+            self._closed = True
             for key in [key for key, store in _registry.items() if store is self]:
                 del _registry[key]
             if self.pid == os.getpid():
@@ -350,7 +357,7 @@ def open_store(path: str | os.PathLike[str]) -> Store:
         store = _registry.get(key)
         if store is None:
             refuse_network(directory)
-            refuse_truncated(data, status.st_size)
+            refuse_truncated(data)
             refuse_unsynced(directory)
             store = Store(directory)
             _check_version(store)

@@ -31,6 +31,7 @@ from pyxlist.names import internal_from_key, key_from_internal, octets_of
 
 __all__ = ["BlockReader", "Reader"]
 
+_NIL: Final = b"\xc0"  # msgpack's None
 _TREES_LIMIT: Final = 10_000  # users whose subscribed trees are remembered
 
 
@@ -47,10 +48,16 @@ class Reader:
             raw = txn.get(name.encode(), db=self.store.tables["meta"])
         return None if raw is None else unpack_meta(raw)
 
-    def config(self) -> Config:
-        """The configuration that the index answers by.  Raises StoreDamagedError if it cannot be understood."""
+    def packed_config(self) -> bytes | None:
+        """The configuration that the index answers by, as it is stored."""
+        with self.store.read() as txn:
+            packed: bytes | None = txn.get(b"config", db=self.store.tables["meta"])
+        return packed
+
+    def config_of(self, packed: bytes | None) -> Config:
+        """A stored configuration.  Raises StoreDamagedError if it cannot be understood."""
         try:
-            return Config.from_dict(self.meta("config"))
+            return Config.from_dict(unpack_meta(packed or _NIL))
         except (TypeError, ValueError) as error:
             raise StoreDamagedError(
                 f"its configuration cannot be read: {error}",

@@ -1,0 +1,190 @@
+"""An open index as a program holds it: wrong arguments, changed directories and configurations, closing."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+from collections.abc import Callable, Iterator
+
+import pytest
+
+import pyxlist
+from pyxlist import command
+from pyxlist.index import datafile
+from pyxlist.index.readers import readers_of
+from pyxlist.query import Query
+from tests.sources import value, write_flat
+
+WORLD = {b"user\x1fu%05d" % n: value(f"u{n:05} lrswipkxtecdan anyone l group:staff lr") for n in range(3000)}
+
+
+@pytest.fixture
+def index_path(tmp_path: pathlib.Path) -> Iterator[pathlib.Path]:
+    pyxlist.build(write_flat(tmp_path / "db", WORLD), tmp_path / "index")
+    yield tmp_path / "index"
+    with pyxlist.open(tmp_path / "index") as index:
+        assert list(index.check()) == []
+
+
+# --- wrong arguments ---
+
+
+def test_one_group_name_is_not_its_letters(index_path: pathlib.Path) -> None:
+    """`groups="staff"` would grant what the groups s, t, a and f may: a TypeError."""
+    with pyxlist.open(index_path) as index:
+        for wrong in ("staff", b"staff", (b"staff",), (5,)):
+            with pytest.raises(TypeError, match="groups"):
+                index.view("bob", groups=wrong)  # type: ignore[arg-type]
+        assert index.view("bob", groups=["staff"]).rights("Other Users/u00001") == pyxlist.Rights.parse("lr")
+
+
+def test_other_types_are_type_errors(index_path: pathlib.Path) -> None:
+    """Octets for text, text for octets, a path for a Config: a TypeError that names both types."""
+    with pyxlist.open(index_path) as index:
+        view = index.view("u00001")
+        wrong: tuple[tuple[Callable[..., object], object], ...] = (
+            (index.view, b"bob"),
+            (index.view, 5),
+            (index.lookup, b"user.u00001"),
+            (view.rights, None),
+            (view.list, b""),
+            (view.respond, 'LIST "" "*"'),
+        )
+        for call, argument in wrong:
+            with pytest.raises(TypeError, match=f"expected .*, got {type(argument).__name__}"):
+                call(argument)
+    with pytest.raises(TypeError, match="expected a Config, got str"):
+        pyxlist.build(index_path.parent / "db", index_path, config="/etc/imapd.conf")  # type: ignore[arg-type]
+
+
+# --- what may change while it is open ---
+
+
+def test_new_views_answer_by_a_new_configuration(index_path: pathlib.Path) -> None:
+    """Another process stores another configuration: the token of old views changes, new views follow it."""
+    with pyxlist.open(index_path) as index:
+        old = index.view("bob")
+        before, token = old.respond(b"NAMESPACE").untagged, old.state()
+        config = pyxlist.Config(altnamespace=False, unixhierarchysep=False, admins=("bob",))
+        pyxlist.build(index_path.parent / "db", index_path, config=config)
+        assert old.state() != token
+        assert old.respond(b"NAMESPACE").untagged == before
+        assert b'"/"' in before and b'"/"' not in index.view("bob").respond(b"NAMESPACE").untagged
+        assert index.view("bob").namespace.is_admin and index.config == config
+
+
+def test_a_relative_path_survives_a_change_of_directory(
+    index_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A daemon that opens, goes to / and forks: writes and children go on finding the index."""
+    monkeypatch.chdir(index_path.parent)
+    with pyxlist.open(index_path.name) as index:
+        monkeypatch.chdir("/")
+        with index.write() as hooks:
+            hooks.mboxlist_createmailbox("new")
+        assert index.stat()["mailboxes"] == len(WORLD) + 1
+        pid = os.fork()
+        if not pid:
+            os._exit(index.lookup("new") is None)
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+
+
+def test_a_name_that_is_not_utf8(tmp_path: pathlib.Path) -> None:
+    """Any octets a file system takes make the path of an index, and of a source."""
+    folder = tmp_path / os.fsdecode(b"caf\xe9")
+    folder.mkdir()
+    source = write_flat(folder / os.fsdecode(b"db\xff"), dict(list(WORLD.items())[:3]))
+    pyxlist.build(source, folder / os.fsdecode(b"\xff\xfe"))
+    with pyxlist.open(folder / os.fsdecode(b"\xff\xfe")) as index:
+        assert index.lookup("user.u00002") is not None and list(index.check()) == []
+        assert list(index.verify(source)) == []
+
+
+def test_growing_while_it_is_opened_is_not_truncated(index_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A writer enlarges the file and commits between an opener's two looks: no damage is reported."""
+    promised_bytes = datafile.promised_bytes
+
+    def after_a_commit(path: pathlib.Path) -> int:
+        os.truncate(path, path.stat().st_size + (1 << 24))
+        return path.stat().st_size - promised_bytes(path) % 4096
+
+    monkeypatch.setattr(datafile, "promised_bytes", after_a_commit)
+    pyxlist.open(index_path).close()
+
+
+# --- iterations left half-way, and the end ---
+
+
+def test_answers_taken_slowly_hold_no_snapshot(index_path: pathlib.Path) -> None:
+    """Between two pieces of an answer, and after an iteration was given up, no old page is kept."""
+    with pyxlist.open(index_path) as index:
+        view = index.view("u00001")
+        pieces, items = view.stream(b'LIST "" "*"'), view.list()
+        first, item = next(pieces), next(items)
+        assert readers_of(index._store.env) == []
+        with index.write() as hooks:
+            hooks.mboxlist_createmailbox("zz", acl=[("anyone", "lr")])
+        whole = first + b"".join(pieces)
+        assert whole.count(b"\r\n") == len(WORLD) + 1 and whole.endswith(b'zz"\r\n')
+        assert len({item, *items}) >= len(WORLD)
+
+
+def test_a_closed_index_says_so(index_path: pathlib.Path) -> None:
+    """Everything that was made of it raises a StoreError then, in a forked child as well; closing twice is fine."""
+    index = pyxlist.open(index_path)
+    view = index.view("u00001")
+    entries, found = index.entries(), index.check()
+    next(entries)
+    index.close()
+    index.close()
+
+    def use() -> None:
+        def write() -> None:
+            with index.write():
+                raise AssertionError
+
+        uses: tuple[Callable[[], object], ...] = (
+            lambda: list(entries),
+            lambda: list(found),
+            lambda: view.respond(b'LIST "" "*"'),
+            lambda: view.rights("INBOX"),
+            view.state,
+            lambda: index.view("bob"),
+            lambda: index.lookup("user.u00001"),
+            write,
+        )
+        for call in uses:
+            with pytest.raises(pyxlist.StoreError, match="has been closed; open it again"):
+                call()
+
+    use()
+    assert "closed" in repr(index)
+    pid = os.fork()
+    if not pid:
+        status = 1
+        try:
+            with pytest.raises(pyxlist.StoreError, match="has been closed"):
+                view.respond(b'LIST "" "*"')
+            status = 0
+        finally:
+            os._exit(status)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+
+
+# --- memory ---
+
+
+def test_remembered_commands_are_bounded_by_their_size() -> None:
+    """A thousand commands of hundreds of patterns each are 300 MiB compiled: few of them are kept."""
+    remembered = command._Remembered(pyxlist.Config())
+    prepare = remembered.__getitem__
+    short = prepare(b'LIST "" "*"')
+    for number in range(1000):
+        prepare(b'LIST "" (%d %s)' % (number, b"%* " * (number % 150) + b"*"))
+        kept = [query for query in remembered.values() if isinstance(query, Query)]
+        assert sum(query.weight for query in kept) < 1 << 23
+    assert len(remembered) > 10
+    assert prepare(b'LIST "" "*"') is prepare(b'LIST "" "*"')
+    heavy = b'LIST "" (%s*)' % (b"%* " * 5000)
+    assert isinstance(prepare(heavy), Query) and heavy not in remembered
+    assert isinstance(short, Query) and short.weight > 0
