@@ -62,9 +62,9 @@ def prepare(octets: bytes, config: Config) -> Prepared:
         raise TypeError(f"a command is octets: expected bytes, got {type(octets).__name__}")
     try:
         command = parse_command(octets, config.allowdeleted)
+        return compile_query(command, config) if isinstance(command, ListCommand) else command
     except CommandError as error:
         return Answer(error.status, error.text, b"")
-    return compile_query(command, config) if isinstance(command, ListCommand) else command
 
 
 class View:

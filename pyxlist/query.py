@@ -12,6 +12,7 @@ from typing import Any, Final
 from pyxlist._pxl import ffi, lib
 from pyxlist.acl import WRITE_RIGHTS, Rights, implicit_rights
 from pyxlist.config import Config
+from pyxlist.errors import CommandError
 from pyxlist.imap import ListCommand
 from pyxlist.names import octets_of
 from pyxlist.namespace import Namespace
@@ -34,6 +35,8 @@ READS_DIRECTORY: Final = 8
 # A pattern is a table of a bit for each octet there is and each of its own: csrc/match.c, pxl_pattern_compile.
 _PATTERN_BYTES: Final = 2200
 _OCTET_BYTES: Final = 33
+_PATTERN_MAX: Final = 4095  # longer ones match nothing
+_WEIGHT_MAX: Final = 1 << 26
 
 _SELECTION: Final = {
     "subscribed": lib.PXL_SELECT_SUBSCRIBED,
@@ -75,17 +78,24 @@ class Query:
 
 
 def compile_query(command: ListCommand, config: Config) -> Query:
-    """Compile a command.  Raises MemoryError only."""
+    """Compile a command.
+
+    Raises CommandError for one whose patterns would take more than 64 MiB, because a reference counts for each
+    of them: 20 kB are enough to ask for a gigabyte.  Raises MemoryError without memory.
+    """
     form = lib.PXL_FORM_EXTENDED if command.extended else _FORMS[_plain_verb(command.verb)]
     options = _options(command, form)
     pointer = ffi.gc(lib.pxl_query_new(form, options, config.separator[0]), lib.pxl_query_free)
     patterns = _patterns(command, config)
+    weight = sum(_PATTERN_BYTES + min(len(pattern), _PATTERN_MAX) * _OCTET_BYTES for pattern in patterns)
+    if weight > _WEIGHT_MAX:
+        raise CommandError("Too many patterns", "NO")
     for pattern in patterns:
         if lib.pxl_query_add(pointer, pattern, len(pattern)) < 0:
             raise MemoryError("out of memory")
     return Query(
         pointer,
-        sum(_PATTERN_BYTES + len(pattern) * _OCTET_BYTES for pattern in patterns),
+        weight,
         _verbatim(command, form, config),
         reads=_reads(options),
         status_items=command.status_items,

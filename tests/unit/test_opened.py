@@ -188,3 +188,12 @@ def test_remembered_commands_are_bounded_by_their_size() -> None:
     heavy = b'LIST "" (%s*)' % (b"%* " * 5000)
     assert isinstance(prepare(heavy), Query) and heavy not in remembered
     assert isinstance(short, Query) and short.weight > 0
+
+
+def test_a_command_that_asks_for_gigabytes_is_refused() -> None:
+    """A long reference counts for each pattern: refused in words; many patterns or a long one alone are not."""
+    prepare = command.prepared_for(pyxlist.Config())
+    refused = prepare(b'LIST "%s" (%s*)' % (b"x" * 4000, b"a " * 1000))
+    assert refused == command.Answer("NO", "Too many patterns", b"")
+    assert isinstance(prepare(b'LIST "" (%s*)' % (b"a " * 20_000)), Query)
+    assert isinstance(prepare(b'LIST "" "%s"' % (b"a" * 1_000_000)), Query)
