@@ -47,21 +47,23 @@ class Polling:
 
 
 class Watching:
-    """Waits for events of one file and of its name in its directory."""
+    """Waits for events of one file and of its name in its directory; where the name is a link, of both ends."""
 
     def __init__(self, path: str, module: Any) -> None:
-        folder, self._name = os.path.split(os.path.abspath(path))
+        ends = {os.path.split(end) for end in (os.path.abspath(path), os.path.realpath(path))}
+        self._names = {"", *(name for _folder, name in ends)}  # "": the queue overflowed
         flags = module.flags
         self._inotify = module.INotify()
         mask = flags.MODIFY | flags.MOVED_TO | flags.CREATE | flags.DELETE | flags.CLOSE_WRITE
-        self._inotify.add_watch(folder, mask | flags.ONLYDIR)
+        for folder, _name in ends:
+            self._inotify.add_watch(folder, mask | flags.ONLYDIR)
         self._looked_at = 0.0
 
     def wait(self, limit_s: float) -> bool:
         limit = time.monotonic() + limit_s
         while (left := limit - time.monotonic()) > 0:
             events = self._inotify.read(timeout=max(1, int(left * 1000)))
-            if any(event.name in (self._name, "") for event in events):  # "": the queue overflowed
+            if any(event.name in self._names for event in events):
                 return True
         due = time.monotonic() - self._looked_at >= _RELOOK_S
         if due:
