@@ -30,6 +30,7 @@ StatusCallback = Callable[[bytes, tuple[bytes, ...]], bytes | None]
 MetadataCallback = Callable[[bytes, tuple[bytes, ...], tuple[bytes, ...]], bytes | None]
 
 _CHUNK_BYTES: Final = 1 << 16
+_KEPT_BYTES: Final = 1 << 20  # a kernel that has written more in one piece gives its memory back
 _FLAGS: Final = (
     (lib.PXL_NOINFERIORS, "\\Noinferiors"),
     (lib.PXL_NOSELECT, "\\Noselect"),
@@ -184,6 +185,13 @@ _CALLBACKS: Final = ffi.new(
 _pool: Final[list[_Kernel]] = []  # kernels that no answer is using; shared, so that they stay in the cache
 
 
+def _take_kernel() -> _Kernel:
+    try:
+        return _pool.pop()
+    except IndexError:
+        return _Kernel()
+
+
 class Lister:
     """The lists and the namespace of one view; answers queries.
 
@@ -243,7 +251,7 @@ class Lister:
         """The whole answer as untagged lines.  Raises StoreError, and what a callback raises."""
         if query.verbatim is not None:
             return query.verbatim
-        kernel = _pool.pop() if _pool else _Kernel()
+        kernel = _take_kernel()
         kernel.lister = self
         plan = self._plans.get(query.reads) or self._plan(query.reads)
         kernel.query = query
@@ -269,7 +277,8 @@ class Lister:
             txn.abort()
             kernel.reader = kernel.txn = None
             kernel.lister = None
-            _pool.append(kernel)
+            if out.len <= _KEPT_BYTES:
+                _pool.append(kernel)
 
     def stream(self, query: Query) -> Iterator[bytes]:
         """The answer in pieces of about 64 KiB.
@@ -296,7 +305,7 @@ class Lister:
         """Let a kernel write one piece after the other; it is ready to be read each time it is yielded, and
         holds no snapshot then.
         """
-        kernel = _pool.pop() if _pool else _Kernel()
+        kernel = _take_kernel()
         kernel.lister = self
         kernel.query = query
         kernel.txn = self.store.begin_read()

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 import pyxlist
-from pyxlist import command
+from pyxlist import command, listing
 from pyxlist.index import datafile
 from pyxlist.index.readers import readers_of
 from pyxlist.query import Query
@@ -172,6 +172,18 @@ def test_a_closed_index_says_so(index_path: pathlib.Path) -> None:
 
 
 # --- memory ---
+
+
+def test_large_answers_give_their_memory_back(index_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Kernels are used again with the buffer of their last answer, but not with a large one."""
+    pool: list[object] = []
+    monkeypatch.setattr(listing, "_pool", pool)
+    with pyxlist.open(index_path) as index:
+        view = index.view("u00001")
+        assert view.respond(b'LIST "" "*"').status == "OK" and len(pool) == 1
+        monkeypatch.setattr(listing, "_KEPT_BYTES", 1 << 10)
+        assert view.respond(b'LIST "" "*"').status == "OK" and not pool
+        assert view.respond(b'LIST "" INBOX').status == "OK" and len(pool) == 1
 
 
 def test_remembered_commands_are_bounded_by_their_size() -> None:
