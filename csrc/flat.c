@@ -26,7 +26,7 @@
 
 typedef struct {
     uint64_t offset;
-    uint32_t keylen, value_at, vallen;   /* value_at: octets from the key's start, after decoding */
+    uint32_t keylen, vallen; /* decoded; the value stands one octet behind the key */
 } line;
 
 typedef struct {
@@ -77,18 +77,17 @@ static pxl_slice key_of(const pxl_reader *reader, const line *l)
 static int read_line(pxl_reader *reader, uint64_t at, uint64_t end, line *l, pxl_error *error)
 {
     uint8_t *start = reader->image + at, *tab = memchr(start, '\t', end - at);
-    size_t keylen, vallen;
+    size_t keylen, vallen, raw;
 
     if (!tab) return pxl_fail(error, PXL_E_CORRUPT, "line of a flat database without TAB", at, 0, 0);
     if (end - at > UINT32_MAX) return pxl_fail(error, PXL_E_CORRUPT, "line of a flat database", at, UINT32_MAX, end - at);
     if (memchr(start, 0, end - at)) return pxl_fail(error, PXL_E_CORRUPT, "NUL in a line of a flat database", at, 0, 0);
-    keylen = (size_t)(tab - start);
+    keylen = raw = (size_t)(tab - start);
     vallen = (size_t)(end - at) - keylen - 1;
-    *l = (line){.offset = at, .value_at = (uint32_t)keylen + 1};
     if (!decode(start, &keylen) || !decode(tab + 1, &vallen))
         return pxl_fail(error, PXL_E_CORRUPT, "unfinished escape in a flat database", at, 0, 0);
-    l->keylen = (uint32_t)keylen;
-    l->vallen = (uint32_t)vallen;
+    if (keylen < raw) memmove(start + keylen + 1, tab + 1, vallen);
+    *l = (line){at, (uint32_t)keylen, (uint32_t)vallen};
     return PXL_OK;
 }
 
@@ -212,7 +211,7 @@ static int next_record(pxl_reader *reader, pxl_record *record, pxl_error *error)
     (void)error;
     if (reader->next == s->count) return PXL_END;
     l = &s->lines[reader->next++];
-    *record = (pxl_record){key_of(reader, l), {reader->image + l->offset + l->value_at, l->vallen}, l->offset};
+    *record = (pxl_record){key_of(reader, l), {reader->image + l->offset + l->keylen + 1, l->vallen}, l->offset};
     return PXL_OK;
 }
 

@@ -39,7 +39,7 @@ __all__ = ["BuildReport", "build", "differences", "is_vacant"]
 
 _BATCH_RECORDS: Final = 8192
 _BATCH_BYTES: Final = 1 << 22
-_COMMIT_BYTES: Final = 1 << 25  # dirty pages LMDB holds in memory before a fresh build commits them
+_COMMIT_BYTES: Final = 1 << 22  # dirty pages LMDB holds in memory before a fresh build commits them
 _TABLES: Final = ((lib.PXL_DIRECTORY, "directory"), (lib.PXL_POSTINGS, "postings"), (lib.PXL_UNIQUEIDS, "uniqueids"))
 
 
@@ -267,7 +267,7 @@ def _inversion() -> Any:
 
 
 class _Appender:
-    """Appends finished blocks to the tables of a store nobody else sees, committing every 32 MiB."""
+    """Appends finished blocks to the tables of a store nobody else sees, committing every 4 MiB."""
 
     def __init__(self, store: Store) -> None:
         self._store = store

@@ -8,8 +8,7 @@ import os
 import pathlib
 import random
 import shutil
-import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
@@ -166,28 +165,18 @@ def test_every_bit_of_the_first_4096_octets(tmp_path: pathlib.Path) -> None:
 
 @pytest.mark.slow
 def test_random_flips_anywhere(tmp_path: pathlib.Path) -> None:
-    """Up to eight bits anywhere: refused or the same; a salvage gives nothing that was not there before."""
+    """Up to eight bits anywhere: refused or the same; a salvage gives nothing but what stands in the file."""
     seed = int(os.environ.get("PYXLIST_SEED", random.SystemRandom().randrange(1 << 32)))
     print(f"PYXLIST_SEED={seed}")
     chance, whole, path = random.Random(seed), (RECORDED / "mailboxes.db").read_bytes(), tmp_path / "db"
     expected = list(iter_records(RECORDED / "mailboxes.db"))
-    ever = set(expected) | set(_versions(whole))
+    known = set(expected)
     for _round in range(3000):
         damaged = bytearray(whole)
         for _flip in range(chance.randrange(1, 9)):
             damaged[chance.randrange(len(whole))] ^= 1 << chance.randrange(8)
         assert _outcome(path, bytes(damaged)) in (expected, None)
         try:
-            assert set(iter_records(path, salvage=True)) <= ever
+            assert all(key + octets in whole for key, octets in set(iter_records(path, salvage=True)) - known)
         except pyxlist.SourceError as error:
             assert "\n" not in str(error)
-
-
-def _versions(whole: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Every record that a twoskip file without huge keys and values has ever had, live or not."""
-    at = 64
-    while at + 24 <= len(whole):
-        kind, level, key_len, value_len = struct.unpack_from(">cBHI", whole, at)
-        key_at = at + 24 + 8 * level
-        yield whole[key_at : key_at + key_len], whole[key_at + key_len : key_at + key_len + value_len]
-        at = key_at + (key_len + value_len + 7) // 8 * 8 if kind in b"=+" else at + 24
