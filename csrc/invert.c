@@ -253,7 +253,7 @@ static int invert_entry(pxl_inversion *inversion, pxl_slice name, const pxl_mben
         inversion->counts.tombstones++;
         return PXL_OK;
     }
-    if (entry->uniqueid.len && entry->uniqueid.len <= PXL_NAME_MAX) {
+    if (entry->uniqueid.len) {
         if (!(new = PUSH(inversion, uniques))) return PXL_E_MEMORY;
         *new = (unique){prefix_of(entry->uniqueid), entry->uniqueid.data, name.data, (uint16_t)entry->uniqueid.len,
                         (uint16_t)name.len};
@@ -278,6 +278,10 @@ static int understand(pxl_inversion *inversion, pxl_slice name, pxl_slice value,
     if (value.len > VALUE_MAX)
         return pxl_fail(error, PXL_E_CORRUPT, "length of a mailbox's value", offset, VALUE_MAX, value.len);
     result = pxl_mbentry_parse(value, entry, error);
+    /* NUL ends it in keys of the table of uniqueids, whose order depends on that. */
+    if (result == PXL_OK && entry->uniqueid.len
+        && (entry->uniqueid.len > PXL_NAME_MAX || memchr(entry->uniqueid.data, 0, entry->uniqueid.len)))
+        result = pxl_fail(error, PXL_E_CORRUPT, "uniqueid of a mailbox", offset, PXL_NAME_MAX, entry->uniqueid.len);
     if (result == PXL_OK)
         result = pxl_entry_pack(&inversion->row, name, entry, error);
     if (result < 0 && error) error->offset = offset;
