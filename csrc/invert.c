@@ -4,8 +4,8 @@
  * identifier its ACL names: 24 octets that borrow the name from the image.  At the end the
  * identifiers are sorted, and one counting pass puts the grants in identifier order; names stay
  * sorted within an identifier because that pass is stable.  So nothing as long as the table is
- * ever compared, and memory beyond the image is 24 octets a grant, 24 a uniqueid, and a hash
- * table of the distinct identifiers.
+ * ever compared, and memory beyond the image is 24 octets a grant, 32 a uniqueid (64 while they
+ * are sorted), and a hash table of the distinct identifiers.
  *
  * Each identifier has two posting lists, under identifier + one octet:
  *     0  rows that grant or deny the lookup right: all that LIST needs to see
@@ -22,6 +22,7 @@
 #include "entry.h"
 #include "generation.h"
 #include "pxl.h"
+#include "radix.h"
 #include "reader.h"
 #include "rows.h"
 
@@ -62,6 +63,7 @@ struct pxl_inversion {
     size_t slots_len;
     uint32_t *by_text;       /* identifier numbers sorted by their octets */
     uint32_t *by_identifier; /* grant numbers in identifier, then name order */
+    pxl_ranked *by_uniqueid; /* uniques by uniqueid, then name */
 
     size_t identifier_at, grant_at, unique_at;  /* how far emit has come */
     pxl_arena kept;          /* names and identifiers that stand nowhere else */
@@ -123,6 +125,7 @@ void pxl_inversion_free(pxl_inversion *inversion)
     free(inversion->slots);
     free(inversion->by_text);
     free(inversion->by_identifier);
+    free(inversion->by_uniqueid);
     free(inversion);
 }
 
@@ -461,12 +464,40 @@ static int emit_postings(pxl_inversion *inversion, size_t limit)
 
 static int compare_uniques(const void *a, const void *b)
 {
-    const unique *x = a, *y = b;
-    int order;
+    const unique *x = ((const pxl_ranked *)a)->item, *y = ((const pxl_ranked *)b)->item;
+    int order = pxl_compare(x->id, x->id_len, y->id, y->id_len);
 
-    if (x->prefix != y->prefix) return x->prefix < y->prefix ? -1 : 1;
-    order = pxl_compare(x->id, x->id_len, y->id, y->id_len);
     return order ? order : pxl_compare(x->name, x->name_len, y->name, y->name_len);
+}
+
+/* By the first eight octets, and only where these agree by all of them. */
+static bool sort_uniques(pxl_inversion *inversion)
+{
+    size_t n = inversion->uniques_len;
+    pxl_ranked *order = malloc((n + 1) * sizeof *order);
+
+    inversion->by_uniqueid = order;
+    if (!order) return false;
+    for (size_t i = 0; i < n; i++) order[i] = (pxl_ranked){inversion->uniques[i].prefix, &inversion->uniques[i]};
+    if (!pxl_radix_sort(order, n)) return false;
+    for (size_t from = 0, to; from < n; from = to) {
+        for (to = from + 1; to < n && order[to].number == order[from].number; to++) continue;
+        if (to - from > 1) qsort(order + from, to - from, sizeof *order, compare_uniques);
+    }
+    return true;
+}
+
+/* The octets of a unique stand anywhere in the image: ask for them well before they are needed. */
+static void fetch_uniques(const pxl_inversion *inversion)
+{
+    size_t left = inversion->uniques_len - inversion->unique_at;
+    const pxl_ranked *next = inversion->by_uniqueid + inversion->unique_at;
+
+    if (left > 32) __builtin_prefetch(next[32].item);
+    if (left > 16) {
+        __builtin_prefetch(((const unique *)next[16].item)->id);
+        __builtin_prefetch(((const unique *)next[16].item)->name);
+    }
 }
 
 /* Rows of the uniqueids table: key uniqueid, one zero octet, key name; no payload. */
@@ -475,10 +506,10 @@ static int emit_uniques(pxl_inversion *inversion, size_t limit)
     pxl_cutter *cutter = inversion->cutters[PXL_UNIQUEIDS];
     uint8_t key[2 * PXL_NAME_MAX + 1];
 
-    if (!inversion->unique_at && inversion->uniques_len)
-        qsort(inversion->uniques, inversion->uniques_len, sizeof *inversion->uniques, compare_uniques);
+    if (!inversion->by_uniqueid && !sort_uniques(inversion)) return PXL_E_MEMORY;
     while (inversion->unique_at < inversion->uniques_len) {
-        const unique *u = &inversion->uniques[inversion->unique_at++];
+        fetch_uniques(inversion);
+        const unique *u = inversion->by_uniqueid[inversion->unique_at++].item;
         memcpy(key, u->id, u->id_len);
         key[u->id_len] = 0;
         memcpy(key + u->id_len + 1, u->name, u->name_len);

@@ -19,6 +19,7 @@ import secrets
 import shutil
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 import lmdb
@@ -238,25 +239,45 @@ def _sync_directory(path: pathlib.Path) -> None:
 
 
 def _fill(store: Store, inversion: Any, reader: Any, header: Source, told: _Told) -> None:
-    """Write directory, postings and uniqueids of every record."""
-    error = ffi.new("pxl_error *")
+    """Write directory, postings and uniqueids of every record.
+
+    One thread inverts while this one, which owns the transaction, writes what was inverted before; either lets
+    go of the interpreter's lock for its work.  Whatever ends the writing waits for the batch being made.
+    """
     writer = _Appender(store)
+    batches = _batches(inversion, reader, header)
+    with ThreadPoolExecutor(1, "pyxlist-build") as pool:
+        ahead = pool.submit(next, batches, None)
+        while batch := ahead.result():
+            ahead = pool.submit(next, batches, None)
+            table, items, at = batch
+            writer.put(table, items)
+            told.tell(*(("read", at, header.end) if at else ("write", writer.written, 0)))
+    writer.commit()
+
+
+def _batches(inversion: Any, reader: Any, header: Source) -> Iterator[tuple[str, bytes, int]]:
+    """(table, finished blocks, how far the source was read or 0 when it was to its end), in key order by table."""
+    error = ffi.new("pxl_error *")
     code = lib.PXL_MORE
     while code == lib.PXL_MORE:
         code = lib.pxl_inversion_feed(inversion, reader, _BATCH_RECORDS, error)
         if code < 0:
             raise_core_error(error, header.path)
-        writer.put("directory", lib.pxl_inversion_take(inversion, lib.PXL_DIRECTORY))
-        told.tell("read", lib.pxl_reader_at(reader), header.end)
+        yield "directory", _taken(inversion, lib.PXL_DIRECTORY), lib.pxl_reader_at(reader)
     for number, table in _TABLES:
         code = lib.PXL_MORE
         while code == lib.PXL_MORE:
             code = lib.pxl_inversion_emit(inversion, number, _BATCH_BYTES, error)
             if code < 0:
                 raise_core_error(error, header.path)
-            writer.put(table, lib.pxl_inversion_take(inversion, number))
-            told.tell("write", writer.written, 0)
-    writer.commit()
+            yield table, _taken(inversion, number), 0
+
+
+def _taken(inversion: Any, table: int) -> bytes:
+    """A copy of the blocks finished since the last taking: the next batch is made in their place."""
+    items = lib.pxl_inversion_take(inversion, table)
+    return bytes(ffi.buffer(items.data, items.len)) if items.len else b""
 
 
 def _inversion() -> Any:
@@ -275,13 +296,13 @@ class _Appender:
         self._dirty = 0
         self.written = 0
 
-    def put(self, table: str, items: Any) -> None:
-        if not items.len:
+    def put(self, table: str, items: bytes) -> None:
+        if not items:
             return
         with self._txn.cursor(db=self._store.tables[table]) as cursor:
-            cursor.putmulti(iter_blocks(memoryview(ffi.buffer(items.data, items.len))), append=True)
-        self._dirty += items.len
-        self.written += items.len
+            cursor.putmulti(iter_blocks(memoryview(items)), append=True)
+        self._dirty += len(items)
+        self.written += len(items)
         if self._dirty > _COMMIT_BYTES:
             self.commit()
             self._txn = self._store.env.begin(write=True)
