@@ -64,19 +64,28 @@ static bool scan_quoted(scanner *s, pxl_slice *out)
     return true;
 }
 
-/* Octets that end a bare atom. */
-static const uint8_t ENDS[256] = {[' '] = 1, ['('] = 1, [')'] = 1};
+/* How many of eight octets stand before the first that ends a bare atom: a space or a bracket.  A borrow
+ * can mark an octet wrongly only behind one that is marked rightly. */
+static size_t before_end(uint64_t octets)
+{
+    const uint64_t ones = UINT64_MAX / 0xff;
+    uint64_t spaces = octets ^ (ones * ' '), brackets = (octets | ones) ^ (ones * ')');
+    uint64_t ends = (((spaces - ones) & ~spaces) | ((brackets - ones) & ~brackets)) & (ones << 7);
+
+    return ends ? (size_t)__builtin_ctzll(ends) / 8 : 8;
+}
 
 /* One dlist string in any of its three forms. */
-static bool scan_string(scanner *s, pxl_slice *out)
+static inline bool scan_string(scanner *s, pxl_slice *out)
 {
     const uint8_t *start = s->p, *p = start, *end = s->end;
+    size_t step = 8;
 
     if (p == end) return false;
     if (*p == '"') return scan_quoted(s, out);
     if (*p == '{') return scan_literal(s, out);
-    while (end - p >= 4 && !(ENDS[p[0]] | ENDS[p[1]] | ENDS[p[2]] | ENDS[p[3]])) p += 4;
-    while (p < end && !ENDS[*p]) p++;
+    for (; step == 8 && end - p >= 8; p += step) step = before_end(pxl_le64(p));
+    while (step == 8 && p < end && *p != ' ' && *p != '(' && *p != ')') p++;
     *out = (pxl_slice){start, (size_t)(p - start)};
     s->p = p;
     return p > start;
@@ -286,15 +295,21 @@ int pxl_acl_next(pxl_slice *rest, int tabs, pxl_slice *identifier, pxl_slice *ri
     return PXL_OK;
 }
 
+/* Letter -> its right; the macros c and d have none of their own. */
+static const uint32_t RIGHTS[256] = {
+    ['l'] = PXL_RIGHT_L, ['r'] = 1u << 1, ['s'] = 1u << 2, ['w'] = 1u << 3, ['i'] = 1u << 4, ['p'] = 1u << 5,
+    ['k'] = PXL_RIGHT_K, ['x'] = PXL_RIGHT_X, ['t'] = PXL_RIGHT_T, ['e'] = PXL_RIGHT_E, ['a'] = PXL_RIGHT_A,
+    ['n'] = 1u << 11, ['0'] = 1u << 12, ['1'] = 1u << 13, ['2'] = 1u << 14, ['3'] = 1u << 15, ['4'] = 1u << 16,
+    ['5'] = 1u << 17, ['6'] = 1u << 18, ['7'] = 1u << 19, ['8'] = 1u << 20, ['9'] = 1u << 21,
+};
+
 uint32_t pxl_rights_parse(pxl_slice text)
 {
-    static const char LETTERS[] = "lrswipkxtean0123456789";
     uint32_t rights = 0;
     bool create = false, delete = false;
 
     for (size_t i = 0; i < text.len; i++) {
-        const char *found = text.data[i] ? strchr(LETTERS, text.data[i]) : NULL;
-        if (found) rights |= 1u << (found - LETTERS);
+        rights |= RIGHTS[text.data[i]];
         create |= text.data[i] == 'c';
         delete |= text.data[i] == 'd';
     }

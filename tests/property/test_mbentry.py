@@ -124,6 +124,26 @@ def test_any_octets_are_survived(value: bytes) -> None:
     parse(value)
 
 
+def test_atoms_end_at_spaces_and_brackets_alone() -> None:
+    """Any other octet, in atoms of any length up to three words, with every end and at the value's end."""
+    for octet in sorted(set(range(256)) - set(b' (){"')):
+        for length in range(1, 25):
+            atom = bytes([octet]) * length
+            value = b"%(S " + atom + b" A %(" + atom + b" " + atom + b") I " + atom + b")"
+            result, entry, pairs = parse(value)
+            assert result == lib.PXL_OK, value
+            assert (text_of(entry.server), text_of(entry.uniqueid), pairs) == (atom, atom, [(atom, atom)])
+
+
+def test_every_letter_has_its_right() -> None:
+    """One bit a letter; the macros give both of theirs; other octets give none."""
+    for octet in range(256):
+        text = bytes([octet])
+        at = b"lrswipkxtean0123456789".find(text)
+        expected = {b"c": 0xC0, b"d": 0x300}.get(text, 1 << at if at >= 0 else 0)
+        assert lib.pxl_rights_parse((ffi.from_buffer(text), 1)) == expected, text
+
+
 def test_what_is_refused() -> None:
     """Escapes nobody writes, lists without end, depth without end, lengths that are not there."""
     refused = [
