@@ -45,15 +45,44 @@ static const uint8_t FORBIDS[256] = {
     ['*'] = NO_ATOM, ['\\'] = NO_QUOTED, ['{'] = NO_ATOM, [0x7f] = NO_ATOM, [0x80 ... 0xff] = NO_QUOTED,
 };
 
-static inline unsigned forbidden_by(const uint8_t *text, size_t len)
+typedef uint8_t octets8 __attribute__((vector_size(8)));
+typedef uint8_t octets16 __attribute__((vector_size(16)));
+
+/* What octets forbid, a vector at a time; the last one overlaps those before.  Between '+' and 'z' only
+ * the backslash forbids anything, and a space no more than atoms: nearly all names are made of these.
+ * In a name with any other octet each is looked up. */
+#define FORBIDDEN(octets, text, len)                                                    \
+    octets spaces = {0}, odd = {0};                                                     \
+    uint64_t found[2] = {0, 0};                                                         \
+    for (size_t i = 0; i < (len); i += sizeof(octets)) {                                \
+        octets v;                                                                       \
+        if (i > (len) - sizeof v) i = (len) - sizeof v;                                 \
+        memcpy(&v, (text) + i, sizeof v);                                               \
+        spaces |= (octets)(v == ' ');                                                   \
+        odd |= ((octets)(v - '+' > 'z' - '+') & (octets)(v != ' ')) | (octets)(v == '\\'); \
+    }                                                                                   \
+    memcpy(found, &odd, sizeof odd);                                                    \
+    if (found[0] | found[1]) return looked_up(text, len);                               \
+    memcpy(found, &spaces, sizeof spaces);                                              \
+    return found[0] | found[1] ? NO_ATOM : 0;
+
+static unsigned looked_up(const uint8_t *text, size_t len)
 {
     unsigned forbidden = 0;
-    size_t i = 0;
 
-    for (; i + 4 <= len; i += 4)
-        forbidden |= (unsigned)(FORBIDS[text[i]] | FORBIDS[text[i + 1]]) | (unsigned)(FORBIDS[text[i + 2]] | FORBIDS[text[i + 3]]);
-    for (; i < len; i++) forbidden |= FORBIDS[text[i]];
+    for (size_t i = 0; i < len; i++) forbidden |= FORBIDS[text[i]];
     return forbidden;
+}
+
+static inline unsigned forbidden_by(const uint8_t *text, size_t len)
+{
+    if (len >= 16) {
+        FORBIDDEN(octets16, text, len)
+    }
+    if (len >= 8) {
+        FORBIDDEN(octets8, text, len)
+    }
+    return looked_up(text, len);
 }
 
 static void put_astring(pxl_listing *listing, const uint8_t *text, size_t len)

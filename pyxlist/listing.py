@@ -258,7 +258,9 @@ class Lister:
         kernel.txn = txn = self.store.begin_read()
         try:
             get, tables, out = txn.get, self.store.tables, kernel.out
-            blocks = [get(owner, b"", tables[table]) for table, owner in plan.lists]
+            blocks: list[bytes] = []
+            for table, owner in plan.lists:  # a comprehension would cost a frame
+                blocks.append(get(owner, b"", tables[table]))
             code = lib.pxl_listing_answer(
                 kernel.listing,
                 self.view,
@@ -272,7 +274,7 @@ class Lister:
             )
             if code < 0:
                 self._raise(kernel)
-            return ffi.buffer(out.data, out.len)[:] if out.len else b""
+            return ffi.buffer(out.data, size)[:] if (size := out.len) else b""
         finally:
             txn.abort()
             kernel.reader = kernel.txn = None

@@ -105,3 +105,19 @@ def test_salvage_loses_a_mailbox_whose_uniqueid_no_table_can_hold(tmp_path: path
     with pyxlist.open(tmp_path / "index") as index:
         assert list(index.check()) == []
         assert [entry.name for entry in index.entries()] == ["z"]
+
+
+@pytest.mark.parametrize("length", [1, 7, 8, 9, 15, 16, 17, 33])
+def test_one_octet_decides_how_a_name_is_printed(tmp_path: pathlib.Path, length: int) -> None:
+    """Wherever it stands in a name of whatever length, an octet that no atom may hold makes it quoted or a literal."""
+    lines = {}
+    for octets, shape in ((b"-_z~|'", b"%s"), (b" ()*{\x7f", b'"%s"'), (b'%"\\\x80\xff', b"{%d}\r\n%%s" % length)):
+        for octet in octets:
+            for at in range(length):
+                name = b"a" * at + bytes([octet]) + b"a" * (length - at - 1)
+                lines[name] = b'* LIST (\\HasNoChildren) "/" %s\r\n' % (shape % name)
+    with pyxlist.open(index_of(tmp_path, {b"user\x1fbob\x1f" + name: "bob lr" for name in lines})) as index:
+        assert list(index.check()) == []
+        answer = index.view("bob").respond(b'LIST "" "*"').untagged
+        assert [line for line in lines.values() if line not in answer] == []
+        assert len(answer) == sum(map(len, lines.values()))
