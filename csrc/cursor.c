@@ -78,7 +78,11 @@ static inline int next_in_block(pxl_listing *listing, pxl_cursor *cursor)
 /* Come to rest, on a row or behind all. */
 static bool land(pxl_listing *listing, pxl_cursor *cursor, bool on_row)
 {
-    if (on_row && (cursor->row.keylen > PXL_NAME_MAX || !decode_numbers(cursor))) {
+    const pxl_row *row = &cursor->row;
+
+    /* A dot in flat order would be sought where it does not stand. */
+    if (on_row && (row->keylen > PXL_NAME_MAX || !decode_numbers(cursor)
+                   || (cursor->dots && memchr(row->key, '.', row->keylen)))) {
         pxl_listing_fail(listing, PXL_E_BLOCK, "damaged row block");
         on_row = false;
     }
@@ -195,6 +199,7 @@ bool pxl_cursor_seek(pxl_listing *listing, pxl_cursor *cursor, const uint8_t *ke
     uint8_t stored[PXL_KEY_MAX];
     bool ahead;
 
+    if (!len) key = stored; /* nothing is read, but NULL has no octets even at 0 */
     if (cursor->dots && len <= sizeof stored) {
         memcpy(stored, key, len);
         translate_dots(stored, len, '.', 1);
@@ -208,7 +213,12 @@ bool pxl_cursor_seek(pxl_listing *listing, pxl_cursor *cursor, const uint8_t *ke
         else if (!fetch_block(listing, cursor, key, len, false))
             return land(listing, cursor, false);
     }
-    return scan_forward(listing, cursor, key, len, ahead);
+    if (!scan_forward(listing, cursor, key, len, ahead)) return false;
+    /* Scanning believes that rows ascend; where they do not it may stop early, and a leap would end
+     * where it began. */
+    if (pxl_compare(cursor->row.key, cursor->row.keylen, key, len) >= 0) return true;
+    pxl_listing_fail(listing, PXL_E_BLOCK, "rows out of order");
+    return land(listing, cursor, false);
 }
 
 /* ---- merging ----------------------------------------------------------------------------------- */
@@ -276,14 +286,25 @@ bool pxl_merge_reaches(const pxl_listing *listing, const uint8_t *key, size_t le
            && pxl_compare(merge->cursors[0]->row.key, merge->cursors[0]->row.keylen, key, len) >= 0;
 }
 
+/* Is the lowest row above the one taken before, whose key still is in `taken`?  Leaps go forward only as
+ * long as rows do: out of order they could go round for ever. */
+static bool ascends(pxl_listing *listing, const pxl_cursor *top, uint8_t *taken)
+{
+    if (listing->taken == SIZE_MAX) return true;
+    if (top->dots) translate_dots(taken, listing->taken, '.', 1);
+    if (pxl_compare(top->row.key, top->row.keylen, taken, listing->taken) > 0) return true;
+    pxl_listing_fail(listing, PXL_E_BLOCK, "rows out of order");
+    return false;
+}
+
 bool pxl_merge_take(pxl_listing *listing, uint8_t *key, pxl_subject *subject)
 {
     pxl_merge *merge = &listing->candidates;
     pxl_cursor *top;
-    int order = 1;
 
     if (!merge->on_rows || listing->failed) return false;
     top = merge->cursors[0];
+    if (!ascends(listing, top, key)) return false;
     memcpy(key, top->row.key, top->row.keylen);
     *subject = (pxl_subject){.key = key, .key_len = top->row.keylen, .mbtype = top->mbtype};
     subject->rights_known = top->role == PXL_ROLE_LOOKUP;
@@ -293,10 +314,8 @@ bool pxl_merge_take(pxl_listing *listing, uint8_t *key, pxl_subject *subject)
         subject->denied |= top->denied;
         if (!pxl_cursor_next(listing, top)) retire_top(merge);
         if (merge->on_rows > 1) sink(merge, 0);
-        if (merge->on_rows) order = pxl_compare(merge->cursors[0]->row.key, merge->cursors[0]->row.keylen, key, subject->key_len);
-    } while (merge->on_rows && !order);
-    /* Leaps go forward only as long as rows do: out of order they could go round for ever. */
-    if (order < 0) pxl_listing_fail(listing, PXL_E_BLOCK, "rows out of order");
+    } while (merge->on_rows && pxl_same(merge->cursors[0]->row.key, merge->cursors[0]->row.keylen, key, subject->key_len));
+    listing->taken = subject->key_len;
     if (top->dots) translate_dots(key, subject->key_len, 1, '.');
     return !listing->failed;
 }

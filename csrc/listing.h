@@ -159,6 +159,7 @@ struct pxl_listing {
     size_t pass;             /* which one, and where in it when a run stopped */
     bool resuming, finished, saw_alt, own_pass;
     pxl_bytes resume;        /* key of the candidate to go on with */
+    size_t taken;            /* length of the key that the merge gave last; SIZE_MAX: none in this pass */
 
     pxl_answer_row last;     /* the one row of memory that decides flags */
     pxl_answer_row *matches; /* RECURSIVEMATCH: every event, sorted at the end */
@@ -186,7 +187,7 @@ bool pxl_merge_seek(pxl_listing *listing, const uint8_t *key, size_t len);
 /* Are the rows to come at or after `key` already? */
 bool pxl_merge_reaches(const pxl_listing *listing, const uint8_t *key, size_t len);
 /* Take the lowest row off all cursors that are at it, united; false when none is left.  `key`
- * receives a copy. */
+ * receives a copy, and holds that of the row before until then. */
 bool pxl_merge_take(pxl_listing *listing, uint8_t *key, pxl_subject *subject);
 
 /* Is there a record of this key name, and of what mbtype? */

@@ -293,6 +293,7 @@ static int walk(pxl_listing *listing, size_t pass, size_t limit)
     more = listing->resuming ? pxl_merge_seek(listing, listing->resume.data, listing->resume.len)
                              : pxl_merge_seek(listing, p.text, p.len);
     listing->resuming = false;
+    listing->taken = SIZE_MAX;
     while (more && pxl_merge_take(listing, key, &subject)) {
         if (!pxl_starts(key, subject.key_len, p.text, p.len) || (PASS[pass].exact && subject.key_len != p.len)) break;
         if (listing->out.len >= limit) {
