@@ -19,7 +19,6 @@ import secrets
 import shutil
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 import lmdb
@@ -239,20 +238,11 @@ def _sync_directory(path: pathlib.Path) -> None:
 
 
 def _fill(store: Store, inversion: Any, reader: Any, header: Source, told: _Told) -> None:
-    """Write directory, postings and uniqueids of every record.
-
-    One thread inverts while this one, which owns the transaction, writes what was inverted before; either lets
-    go of the interpreter's lock for its work.  Whatever ends the writing waits for the batch being made.
-    """
+    """Write directory, postings and uniqueids of every record."""
     writer = _Appender(store)
-    batches = _batches(inversion, reader, header)
-    with ThreadPoolExecutor(1, "pyxlist-build") as pool:
-        ahead = pool.submit(next, batches, None)
-        while batch := ahead.result():
-            ahead = pool.submit(next, batches, None)
-            table, items, at = batch
-            writer.put(table, items)
-            told.tell(*(("read", at, header.end) if at else ("write", writer.written, 0)))
+    for table, items, at in _batches(inversion, reader, header):
+        writer.put(table, items)
+        told.tell(*(("read", at, header.end) if at else ("write", writer.written, 0)))
     writer.commit()
 
 

@@ -1,4 +1,4 @@
-"""A fresh build inverts on one thread and writes on another: their order, their errors, and how they end."""
+"""A fresh build inverts and writes batch by batch: their order, their errors, and how they end."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_damage_late_in_the_source_is_told_in_place(tmp_path: pathlib.Path) -> N
 def test_an_interrupted_build_leaves_nothing(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, after: int
 ) -> None:
-    """Ctrl-C while a batch is written ends the thread that makes the next; no file stays, and a new build works."""
+    """Ctrl-C while a batch is written leaves no thread and no file, and a new build works."""
     put, calls = building._Appender.put, iter(range(1_000_000))
 
     def interrupted(appender: building._Appender, table: str, items: bytes) -> None:
