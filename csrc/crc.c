@@ -16,9 +16,12 @@
  *
  * (the shift makes up for the product of two reflected numbers being one bit short; the 32 for
  * the constant taking the place of 64 bits).  Four such steps run side by side 512 bits apart while
- * 64 octets are left, then one at 128 bits.  What remains is sixteen octets with the remainder
- * of all that came before them, and the table finishes those and the odd octets at the end: for
- * records of 24 to 300 octets that is as quick as a Barrett reduction and needs no more constants.
+ * 64 octets are left, then one at 128 bits.  Zeros in front change no remainder, so octets that make
+ * no sixteen are taken first, with zeros before them, and the end is always a whole sixteen.
+ *
+ * Those sixteen are the remainder of everything before them times x^32 short of being the CRC.  Two
+ * more steps leave 64 bits, and Barrett's division the last 32: multiplied by floor(x^64 / P), the
+ * front half is the quotient, and the quotient times P is what to take away.
  *
  * Source: V. Gopal et al., "Fast CRC Computation for Generic Polynomials Using PCLMULQDQ", Intel
  * 2009; the constants were computed from the formula above.
@@ -54,10 +57,6 @@ static uint32_t (*update)(uint32_t, const uint8_t *, size_t) = update_table;
 
 #define FOLD __attribute__((target("pclmul,sse4.1"))) static
 
-enum {
-    FOLD_MIN = 32            /* octets from which folding beats the table */
-};
-
 /* `x`, moved over the distance whose two constants are in `k`, into `onto`. */
 FOLD inline __m128i fold(__m128i x, __m128i k, __m128i onto)
 {
@@ -71,17 +70,47 @@ FOLD inline __m128i load(const uint8_t *data)
     return _mm_loadu_si128((const __m128i *)(const void *)data);
 }
 
+/* `x` moved `n` octets to its end, zeros before; or, negative, to its front, zeros behind. */
+FOLD inline __m128i shift(__m128i x, ptrdiff_t n)
+{
+    static const uint8_t places[48] = {
+        0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80,
+        0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15,
+        0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80,
+    };
+
+    return _mm_shuffle_epi8(x, load(places + 16 - n));
+}
+
+/* The state after the sixteen octets `x`, from state 0. */
+FOLD inline uint32_t reduce(__m128i x, __m128i by128)
+{
+    const __m128i by64 = _mm_cvtsi64_si128(0x163cd6124);             /* K(64) */
+    const __m128i barrett = _mm_set_epi64x(0x1f7011641, 0x1db710641);  /* floor(x^64 / P), P */
+    const __m128i low = _mm_set_epi32(0, -1, 0, -1);
+    __m128i quotient;
+
+    x = _mm_xor_si128(_mm_srli_si128(x, 8), _mm_clmulepi64_si128(x, by128, 0x10));
+    x = _mm_xor_si128(_mm_srli_si128(x, 4), _mm_clmulepi64_si128(_mm_and_si128(x, low), by64, 0x00));
+    quotient = _mm_and_si128(_mm_clmulepi64_si128(_mm_and_si128(x, low), barrett, 0x10), low);
+    return (uint32_t)_mm_extract_epi32(_mm_xor_si128(x, _mm_clmulepi64_si128(quotient, barrett, 0x00)), 1);
+}
+
 FOLD uint32_t update_fold(uint32_t c, const uint8_t *data, size_t len)
 {
     const __m128i by512 = _mm_set_epi64x(0x1c6e41596, 0x154442bd4);  /* K(480), K(544) */
     const __m128i by128 = _mm_set_epi64x(0x0ccaa009e, 0x1751997d0);  /* K(96), K(160) */
     const uint8_t *end = data + len;
-    uint8_t left[16];
-    __m128i x;
+    __m128i x, state = _mm_cvtsi32_si128((int)c);
+    ptrdiff_t odd = (ptrdiff_t)(len % 16);
 
-    if (len < FOLD_MIN) return update_table(c, data, len);
-    x = _mm_xor_si128(load(data), _mm_cvtsi32_si128((int)c));
-    if (len >= 128) {
+    if (len < 16) return update_table(c, data, len);
+    x = _mm_xor_si128(load(data), state);
+    if (odd) {
+        x = fold(shift(x, 16 - odd), by128, _mm_xor_si128(load(data + odd), shift(state, -odd)));
+        data += odd;
+    }
+    if (end - data >= 128) {
         __m128i x1 = load(data + 16), x2 = load(data + 32), x3 = load(data + 48);
         for (data += 64; end - data >= 64; data += 64) {
             x = fold(x, by512, load(data));
@@ -93,9 +122,8 @@ FOLD uint32_t update_fold(uint32_t c, const uint8_t *data, size_t len)
     } else {
         data += 16;
     }
-    for (; end - data >= 16; data += 16) x = fold(x, by128, load(data));
-    _mm_storeu_si128((__m128i *)(void *)left, x);
-    return update_table(update_table(0, left, sizeof left), data, (size_t)(end - data));
+    for (; data < end; data += 16) x = fold(x, by128, load(data));
+    return reduce(x, by128);
 }
 
 static void choose(void)

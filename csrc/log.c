@@ -57,12 +57,6 @@ int pxl_log_delete(pxl_log *log, uint64_t offset, uint64_t target)
     return PXL_OK;
 }
 
-void pxl_log_commit(pxl_log *log)
-{
-    log->committed_puts = log->puts_len;
-    log->committed_deletes = log->deletes_len;
-}
-
 void pxl_log_rollback(pxl_log *log)
 {
     log->puts_len = log->committed_puts;

@@ -40,12 +40,31 @@ void pxl_log_free(pxl_log *log);
 int pxl_log_put(pxl_log *log, uint64_t offset, pxl_slice key);
 int pxl_log_delete(pxl_log *log, uint64_t offset, uint64_t target);
 /* All that was noted so far belongs to whole transactions. */
-void pxl_log_commit(pxl_log *log);
+static inline void pxl_log_commit(pxl_log *log)
+{
+    log->committed_puts = log->puts_len;
+    log->committed_deletes = log->deletes_len;
+}
 /* Forget what was noted since. */
 void pxl_log_rollback(pxl_log *log);
 /* Leave in puts the live records in key order.  A delete that removes nothing is an error, or with
  * PXL_SALVAGE a loss.  Cost: O(n) where the log begins with a long sorted run, as a repacked file
  * does, plus O(m log n) for the m records behind it; memory about 24 octets a put. */
 int pxl_log_resolve(pxl_reader *reader, pxl_key_at key_at, int target, pxl_error *error);
+/* The next live put of a resolved log, whose octets are asked for well before they are read; false at the end. */
+static inline bool pxl_log_next(const pxl_log *log, const uint8_t *image, size_t *next, uint64_t *offset)
+{
+    enum { AHEAD = 32, LINE = 64 };
+
+    if (*next == log->puts_len) return false;
+    if (log->puts_len - *next > AHEAD) {
+        const uint8_t *soon = image + log->puts[*next + AHEAD];
+        __builtin_prefetch(soon);
+        __builtin_prefetch(soon + LINE);
+        __builtin_prefetch(soon + 2 * LINE);
+    }
+    *offset = log->puts[(*next)++];
+    return true;
+}
 
 #endif

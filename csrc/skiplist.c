@@ -210,8 +210,7 @@ static int next_record(pxl_reader *reader, pxl_record *record, pxl_error *error)
     uint32_t keylen;
 
     (void)error;
-    if (reader->next == reader->log.puts_len) return PXL_END;
-    record->offset = reader->log.puts[reader->next++];
+    if (!pxl_log_next(&reader->log, reader->image, &reader->next, &record->offset)) return PXL_END;
     at = reader->image + record->offset;
     keylen = pxl_be32(at + 4);
     record->key = (pxl_slice){at + 8, keylen};

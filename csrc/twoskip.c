@@ -254,8 +254,7 @@ static int next_record(pxl_reader *reader, pxl_record *record, pxl_error *error)
     uint64_t off;
 
     (void)error;
-    if (reader->next == reader->log.puts_len) return PXL_END;
-    off = reader->log.puts[reader->next++];
+    if (!pxl_log_next(&reader->log, reader->image, &reader->next, &off)) return PXL_END;
     locate(reader->image + off, &h);
     record->offset = off;
     record->key = (pxl_slice){reader->image + off + h.tail, h.keylen};

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ctypes
 import mmap
+import random
+import zlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -99,3 +101,12 @@ def test_every_cut_of_a_value(place: Place, whole: bytes) -> None:
         acl = ffi.new("pxl_slice *", entry.acl)
         while result == lib.PXL_OK:
             result = lib.pxl_acl_next(acl, entry.acl_tabs, identifier, rights)
+
+
+def test_checksums_of_every_length(place: Place) -> None:
+    """CRC-32 is zlib's, by the processor's way and by the portable one, for every length up to 600 octets."""
+    octets = random.Random(5).randbytes(600)
+    for size in range(len(octets) + 1):
+        address, expected = place(octets[:size]), zlib.crc32(octets[:size])
+        assert lib.pxl_crc32(address, size) == expected, size
+        assert lib.pxl_crc32_portable(address, size) == expected, size
