@@ -9,13 +9,14 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from benchmarks import asking, building, changing, plots, scanning, servers, shapes, sharing
+from benchmarks import asking, building, changing, plots, scanning, servers, shapes, sharing, variants
 from benchmarks.measure import Result
 from benchmarks.plan import Plan, make_plan
 from benchmarks.report import save, show, write_table
 
 _QUESTIONS: Final[dict[str, Callable[[Plan], Iterator[Result]]]] = {
     "list": asking.run,
+    "variants": variants.run,
     "shapes": shapes.run,
     "build": building.run,
     "sqlite": building.sqlite,
@@ -28,6 +29,7 @@ _QUESTIONS: Final[dict[str, Callable[[Plan], Iterator[Result]]]] = {
 _EPILOG: Final = """\
 questions
   list      LIST beside one look into LMDB; the other commands beside LIST
+  variants  every other form of LIST, LSUB and XLIST beside a plain LIST, by answer and by row
   shapes    worst shapes: 100,000 visible mailboxes, 50,000 own ones, 2,000 grants, 500 groups
   build     parse, build, memory, size, builds by difference
   sqlite    the same index built in SQLite

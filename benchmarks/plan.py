@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-from benchmarks.world import WorldSpec
+from benchmarks.spec import WorldSpec
 from benchmarks.worlds import Worlds
 
 __all__ = ["Plan", "make_plan"]

@@ -19,6 +19,7 @@ from benchmarks.plan import Plan
 
 __all__ = ["save", "show", "write_table"]
 
+_MOST_LINES, _FEW_LINES = 12, 4
 _BEGIN, _END = "<!-- bench: begin -->", "<!-- bench: end -->"
 
 
@@ -41,7 +42,7 @@ def show(results: list[Result]) -> None:
 
 
 def write_table(path: Path, plan: Plan, asked: dict[str, list[Result]]) -> None:
-    """Replace what stands between the marks in a Markdown file by a table, one row for each bar, and by the plots
+    """Replace what stands between the marks in a Markdown file by a table, one row for each bar (the worst, where a question has very many), and by the plots
     that lie in `docs` beside the file.
 
     Raises ValueError where the marks are missing.
@@ -53,13 +54,12 @@ def write_table(path: Path, plan: Plan, asked: dict[str, list[Result]]) -> None:
         raise ValueError(f"{path}: expected the marks {_BEGIN} and {_END}")
     lines = ["| what | measured | beside | | ratio | bar | | `--only` |", "|---|--:|---|--:|--:|--:|---|---|"]
     for name, results in asked.items():
-        for r in results:
-            if r.bar is not None:
-                bar = f"{'≥' if r.at_least else '≤'} {r.bar:,g}"
-                lines.append(
-                    f"| {r.what} | {_number(r.measured)} {r.unit} | {r.against} | {_number(r.baseline)} {r.unit} "
-                    f"| {_number(r.ratio)} | {bar} | {r.verdict} | {name} |"
-                )
+        for r in _worst(results):
+            bar = f"{'≥' if r.at_least else '≤'} {r.bar:,g}"
+            lines.append(
+                f"| {r.what} | {_number(r.measured)} {r.unit} | {r.against} | {_number(r.baseline)} {r.unit} "
+                f"| {_number(r.ratio)} | {bar} | {r.verdict} | {name} |"
+            )
     plots = sorted((path.parent / "docs").glob("bench-*.svg"))
     lines += ["", *(f"![{plot.stem.removeprefix('bench-')}](docs/{plot.name})" for plot in plots)]
     machine = _machine()
@@ -69,6 +69,14 @@ def write_table(path: Path, plan: Plan, asked: dict[str, list[Result]]) -> None:
         f"Linux {machine['system']}; medians; a main world of {plan.main.users:,} users.",
     ]
     path.write_text(before + begin + "\n" + "\n".join(lines) + "\n" + end + after, encoding="utf-8")
+
+
+def _worst(results: list[Result]) -> list[Result]:
+    """What a question's answers are to show: all that have a bar; of very many only those nearest to it or beyond."""
+    barred = [result for result in results if result.bar is not None]
+    if len(barred) <= _MOST_LINES:
+        return barred
+    return sorted(barred, key=lambda result: result.ratio, reverse=True)[:_FEW_LINES]
 
 
 def _commit() -> str:

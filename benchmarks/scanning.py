@@ -13,8 +13,8 @@ import pyxlist
 from benchmarks.asking import asks
 from benchmarks.measure import Result, take_turns
 from benchmarks.plan import Plan
+from benchmarks.spec import WorldSpec
 from benchmarks.sqlite_index import SqliteIndex
-from benchmarks.world import WorldSpec
 from benchmarks.worlds import random_users
 from pyxlist.image import read_image
 

@@ -9,7 +9,7 @@ import pyxlist
 from benchmarks.asking import asks
 from benchmarks.measure import Result, take_turns
 from benchmarks.plan import Plan
-from benchmarks.world import WorldSpec
+from benchmarks.spec import WorldSpec
 
 __all__ = ["run"]
 

@@ -11,7 +11,10 @@ import sys
 from pathlib import Path
 
 import pyxlist
-from benchmarks.world import WorldSpec, imapd_conf, write_world
+from benchmarks.companions import ANNOTATIONS, SUBSCRIPTIONS, write_companions
+from benchmarks.mailboxes import World
+from benchmarks.spec import WorldSpec, userid_of
+from benchmarks.world import imapd_conf, write_world
 
 __all__ = ["Worlds", "random_users"]
 
@@ -43,6 +46,16 @@ class Worlds:
         path = self._place(spec) / "index"
         if not path.exists():
             pyxlist.build(self.source(spec), path, self.config(spec))
+        return path
+
+    def full_index(self, spec: WorldSpec) -> Path:
+        """The index of a world with everybody's subscriptions and special uses; nobody may change it."""
+        path = self._place(spec) / "index-full"
+        if not path.exists():
+            source, beside = self.source(spec), self.scratch("companions")
+            write_companions(World(spec), beside)
+            pyxlist.build(source, path, self.config(spec), beside / SUBSCRIPTIONS, beside / ANNOTATIONS)
+            shutil.rmtree(beside)
         return path
 
     def copy(self, spec: WorldSpec, name: str) -> Path:
@@ -78,5 +91,4 @@ class Worlds:
 def random_users(spec: WorldSpec, count: int) -> list[str]:
     """Userids of a world in no order; the same ones each time."""
     rng = random.Random(f"{spec.seed} asked")
-    width = max(6, len(str(spec.users - 1)))
-    return [f"u{number:0{width}d}" for number in rng.sample(range(spec.users), min(count, spec.users))]
+    return [userid_of(spec, number).decode() for number in rng.sample(range(spec.users), min(count, spec.users))]

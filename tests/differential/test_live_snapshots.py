@@ -28,7 +28,8 @@ from collections.abc import Iterator
 import pytest
 
 import pyxlist
-from benchmarks.world import WorldSpec, write_world
+from benchmarks.spec import WorldSpec
+from benchmarks.world import write_world
 from pyxlist.cyrusdb import iter_records
 from tests.oracle.entries import read_entry
 
