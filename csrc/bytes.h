@@ -51,7 +51,12 @@ static inline uint32_t pxl_le32(const uint8_t *p)
 
 static inline uint64_t pxl_le64(const uint8_t *p)
 {
-    return (uint64_t)pxl_le32(p) | ((uint64_t)pxl_le32(p + 4) << 32);
+    uint64_t v;
+    memcpy(&v, p, sizeof v);
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    v = __builtin_bswap64(v);
+#endif
+    return v;
 }
 
 /* LEB128 of at most five octets.  Moves `*p` on and returns true, or leaves it and returns false

@@ -49,12 +49,13 @@ typedef struct {
     uint8_t *p, *start, *end;
 } scanner;
 
-static bool is_space(uint8_t octet)
+static inline bool is_space(uint8_t octet)
 {
+    if (octet > ' ') return false; /* nearly every one */
     return octet == ' ' || octet == '\t' || octet == '\r' || octet == '\n';
 }
 
-static void skip_spaces(scanner *s)
+static inline void skip_spaces(scanner *s)
 {
     while (s->p < s->end && is_space(*s->p)) s->p++;
 }
@@ -69,7 +70,7 @@ static int malformed(const scanner *s, const char *message, pxl_error *error)
 }
 
 /* After spaces, is the next octet this one?  Then it is stepped over. */
-static bool take(scanner *s, uint8_t octet)
+static inline bool take(scanner *s, uint8_t octet)
 {
     skip_spaces(s);
     if (s->p == s->end || *s->p != octet) return false;
@@ -152,6 +153,36 @@ static uint8_t *unescape(scanner *s, uint8_t *out)
     return out + 1;
 }
 
+typedef uint8_t octets16 __attribute__((vector_size(16)));
+
+/* How many of sixteen octets stand before the first that is no plain part of a string: a quote, a backslash, a
+ * control octet. */
+static inline size_t before_odd(const uint8_t *p)
+{
+    octets16 v, odd;
+    uint8_t found[16];
+    uint64_t first, second;
+
+    memcpy(&v, p, sizeof v);
+    odd = (octets16)(v == '"') | (octets16)(v == '\\') | (octets16)(v < 0x20);
+    memcpy(found, &odd, sizeof odd);
+    first = pxl_le64(found);
+    second = pxl_le64(found + 8);
+    if (first) return (size_t)__builtin_ctzll(first) / 8;
+    return second ? (size_t)__builtin_ctzll(second) / 8 + 8 : 16;
+}
+
+/* Step over octets that stand for themselves. */
+static inline void skip_plain(scanner *s)
+{
+    uint8_t *p = s->p, *end = s->end;
+    size_t step = 16;
+
+    for (; step == 16 && end - p >= 16; p += step) step = before_odd(p);
+    while (step == 16 && p < end && *p != '"' && *p != '\\' && *p >= 0x20) p++;
+    s->p = p;
+}
+
 /* A string, decoded in place. */
 static int scan_string(scanner *s, pxl_slice *text, pxl_error *error)
 {
@@ -159,17 +190,17 @@ static int scan_string(scanner *s, pxl_slice *text, pxl_error *error)
 
     if (!take(s, '"')) return malformed(s, "expected a string", error);
     start = out = s->p;
-    while (s->p < s->end && *s->p != '"') {
-        if (*s->p < 0x20) return malformed(s, "control octet in a string", error);
-        if (*s->p != '\\') {
-            *out++ = *s->p++;
-            continue;
-        }
+    for (;;) {
+        uint8_t *plain = s->p;
+        skip_plain(s);
+        if (out < plain) memmove(out, plain, (size_t)(s->p - plain));
+        out += s->p - plain;
+        if (s->p == s->end || *s->p != '\\') break;
         s->p++;
         out = unescape(s, out);
         if (!out) return malformed(s, "bad escape in a string", error);
     }
-    if (s->p == s->end) return malformed(s, "", error);
+    if (s->p == s->end || *s->p != '"') return malformed(s, "control octet in a string", error);
     s->p++;
     *text = (pxl_slice){start, (size_t)(out - start)};
     return PXL_OK;
@@ -185,12 +216,10 @@ static void skip_word(scanner *s)
 /* Step over a string, and leave it as it is: salvage may have to read it. */
 static int skip_string(scanner *s, pxl_error *error)
 {
+    for (s->p++, skip_plain(s); s->p < s->end && *s->p == '\\'; skip_plain(s)) s->p += s->end - s->p > 1 ? 2 : 1;
+    if (s->p == s->end || *s->p != '"') return malformed(s, "control octet in a string", error);
     s->p++;
-    while (s->p < s->end && *s->p != '"') {
-        if (*s->p < 0x20) return malformed(s, "control octet in a string", error);
-        s->p += *s->p == '\\' && s->end - s->p > 1 ? 2 : 1;
-    }
-    return take(s, '"') ? PXL_OK : malformed(s, "", error);
+    return PXL_OK;
 }
 
 /* Step over a value of any kind; brackets are counted, not matched by kind. */
@@ -240,30 +269,53 @@ static int scan_text(scanner *s, pxl_slice *text, pxl_error *error)
     return malformed(s, "expected a string or a number", error);
 }
 
+enum {                       /* what an octet asks of the dlist string that holds it */
+    QUOTES = 1,
+    LITERAL = 2
+};
+
+static const uint8_t SPELLING[256] = {
+    3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3,
+    [' '] = 1, ['"'] = 3, ['%'] = 1, ['('] = 1, [')'] = 1, ['\\'] = 3, ['{'] = 1,
+    [0x7f] = 1,
+    1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
+    1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
+    1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
+    1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
+};
+
+/* {n+}CRLF; the octet after it. */
+static uint8_t *put_literal_head(uint8_t *p, size_t len)
+{
+    uint8_t digits[20];
+    size_t n = 0;
+
+    for (; len; len /= 10) digits[n++] = (uint8_t)('0' + len % 10);
+    *p++ = '{';
+    while (n) *p++ = digits[--n];
+    memcpy(p, "+}\r\n", 4);
+    return p + 4;
+}
+
 /* A dlist string and a space: bare where nothing in it means anything, else quoted, else a literal. */
 static bool put_string(pxl_bytes *out, pxl_slice text)
 {
-    uint8_t head[32];
-    size_t n = 0, len;
-    bool bare = text.len > 0, quoted = true;
+    enum { AROUND = 32 };
+    uint8_t spelling = text.len ? 0 : QUOTES, *p;
 
-    for (size_t i = 0; i < text.len; i++) {
-        uint8_t c = text.data[i];
-        if (c <= ' ' || c >= 0x7f || c == '(' || c == ')' || c == '{' || c == '%') bare = false;
-        if (c == '"' || c == '\\' || c < ' ') bare = quoted = false;
-    }
-    if (bare) return pxl_bytes_add(out, text.data, text.len) && pxl_bytes_add(out, " ", 1);
-    if (quoted)
-        return pxl_bytes_add(out, "\"", 1) && pxl_bytes_add(out, text.data, text.len) && pxl_bytes_add(out, "\" ", 2);
-    n = sizeof head;
-    head[--n] = '\n';
-    head[--n] = '\r';
-    head[--n] = '}';
-    head[--n] = '+';
-    for (len = text.len; len; len /= 10) head[--n] = (uint8_t)('0' + len % 10);
-    head[--n] = '{';
-    return pxl_bytes_add(out, head + n, sizeof head - n) && pxl_bytes_add(out, text.data, text.len)
-           && pxl_bytes_add(out, " ", 1);
+    if (text.len > SIZE_MAX - AROUND || !pxl_bytes_room(out, text.len + AROUND)) return false;
+    for (size_t i = 0; i < text.len; i++) spelling |= SPELLING[text.data[i]];
+    p = out->data + out->len;
+    if (spelling & LITERAL)
+        p = put_literal_head(p, text.len);
+    else if (spelling)
+        *p++ = '"';
+    if (text.len) memcpy(p, text.data, text.len);
+    p += text.len;
+    if (spelling == QUOTES) *p++ = '"';
+    *p++ = ' ';
+    out->len = (size_t)(p - out->data);
+    return true;
 }
 
 static int no_memory(pxl_error *error)
@@ -306,15 +358,15 @@ static char letter_of(pxl_slice name)
 {
     static const struct {
         const char *name;
+        uint8_t len;
         char letter;
     } LETTERS[] = {
-        {"mbtype", 'T'}, {"uniqueid", 'I'}, {"partition", 'P'}, {"server", 'S'}, {"uidvalidity", 'V'},
-        {"createdmodseq", 'C'}, {"foldermodseq", 'F'}, {"mtime", 'M'}, {"acl", 'A'},
+        {"mtime", 5, 'M'}, {"uidvalidity", 11, 'V'}, {"createdmodseq", 13, 'C'}, {"foldermodseq", 12, 'F'},
+        {"mbtype", 6, 'T'}, {"partition", 9, 'P'}, {"acl", 3, 'A'}, {"uniqueid", 8, 'I'}, {"server", 6, 'S'},
     };
 
     for (size_t i = 0; i < sizeof LETTERS / sizeof *LETTERS; i++)
-        if (pxl_same(name.data, name.len, (const uint8_t *)LETTERS[i].name, strlen(LETTERS[i].name)))
-            return LETTERS[i].letter;
+        if (pxl_same(name.data, name.len, (const uint8_t *)LETTERS[i].name, LETTERS[i].len)) return LETTERS[i].letter;
     return 0;
 }
 
