@@ -209,7 +209,11 @@ static int next_record(pxl_reader *reader, pxl_record *record, pxl_error *error)
     const line *l;
 
     (void)error;
-    if (reader->next == s->count) return PXL_END;
+    if (reader->next >= s->count) {
+        free(s->lines);
+        *s = (state){0};
+        return PXL_END;
+    }
     l = &s->lines[reader->next++];
     *record = (pxl_record){key_of(reader, l), {reader->image + l->offset + l->keylen + 1, l->vallen}, l->offset};
     return PXL_OK;

@@ -117,10 +117,17 @@ static int compare_held(const void *a, const void *b)
     return pxl_compare(x->key, x->key_len, y->key, y->key_len);
 }
 
+/* Most sources are in order already: Cyrus, too, puts the dot before everything else. */
 static void sort_whole(pxl_generation *generation)
 {
-    for (size_t i = 0; i < generation->held_len; i++) translate(&generation->held[i]);
-    if (generation->held_len) qsort(generation->held, generation->held_len, sizeof *generation->held, compare_held);
+    pxl_held *held = generation->held;
+    bool ordered = true;
+
+    for (size_t i = 0; i < generation->held_len; i++) {
+        translate(&held[i]);
+        ordered = ordered && (!i || compare_held(&held[i - 1], &held[i]) <= 0);
+    }
+    if (!ordered) qsort(held, generation->held_len, sizeof *held, compare_held);
     generation->whole = true;
 }
 
@@ -199,6 +206,9 @@ static int next_plain(pxl_generation *generation, pxl_reader *reader, uint64_t l
         result = pxl_reader_lose(reader, PXL_E_CORRUPT, "a mailbox is there twice", record->offset, 0);
         if (result < 0) return result;
     }
+    free(generation->held);
+    generation->held = NULL;
+    generation->held_len = generation->held_cap = generation->given = 0;
     return PXL_END;
 }
 

@@ -446,6 +446,21 @@ static int emit_list(pxl_inversion *inversion, pxl_slice who, uint8_t list, size
     return result == PXL_OK ? pxl_cutter_finish(cutter) : result;
 }
 
+/* Their lists are written: the uniqueids, which come next, need as much memory for their order. */
+static void drop_grants(pxl_inversion *inversion)
+{
+    free(inversion->grants);
+    free(inversion->identifiers);
+    free(inversion->slots);
+    free(inversion->by_text);
+    free(inversion->by_identifier);
+    inversion->grants = NULL;
+    inversion->identifiers = NULL;
+    inversion->slots = inversion->by_text = inversion->by_identifier = NULL;
+    inversion->grants_len = inversion->grants_cap = inversion->grant_at = 0;
+    inversion->identifiers_len = inversion->identifiers_cap = inversion->identifier_at = inversion->slots_len = 0;
+}
+
 static int emit_postings(pxl_inversion *inversion, size_t limit)
 {
     if (!inversion->by_identifier && (!sort_identifiers(inversion) || !sort_grants(inversion))) return PXL_E_MEMORY;
@@ -459,6 +474,7 @@ static int emit_postings(pxl_inversion *inversion, size_t limit)
         inversion->grant_at = to;
         if (pxl_cutter_waiting(inversion->cutters[PXL_POSTINGS]) >= limit) return PXL_MORE;
     }
+    drop_grants(inversion);
     return PXL_END;
 }
 

@@ -56,7 +56,7 @@ static inline bool pxl_log_next(const pxl_log *log, const uint8_t *image, size_t
 {
     enum { AHEAD = 32, LINE = 64 };
 
-    if (*next == log->puts_len) return false;
+    if (*next >= log->puts_len) return false;
     if (log->puts_len - *next > AHEAD) {
         const uint8_t *soon = image + log->puts[*next + AHEAD];
         __builtin_prefetch(soon);

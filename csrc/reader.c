@@ -72,7 +72,9 @@ int pxl_reader_next(pxl_reader *reader, pxl_record *record, pxl_error *error)
     int result = reader->loaded ? PXL_OK : pxl_reader_load(reader, reader->len, error);
 
     if (result != PXL_OK) return result;
-    return reader->format->next(reader, record, error);
+    result = reader->format->next(reader, record, error);
+    if (result == PXL_END) pxl_log_free(&reader->log); /* what comes after reading needs the memory */
+    return result;
 }
 
 bool pxl_reader_salvages(const pxl_reader *reader)

@@ -246,8 +246,11 @@ def _fill(store: Store, inversion: Any, reader: Any, header: Source, told: _Told
     writer.commit()
 
 
-def _batches(inversion: Any, reader: Any, header: Source) -> Iterator[tuple[str, bytes, int]]:
-    """(table, finished blocks, how far the source was read or 0 when it was to its end), in key order by table."""
+def _batches(inversion: Any, reader: Any, header: Source) -> Iterator[tuple[str, memoryview, int]]:
+    """(table, finished blocks, how far the source was read or 0 when it was to its end), in key order by table.
+
+    The blocks are good until the next are asked for.
+    """
     error = ffi.new("pxl_error *")
     code = lib.PXL_MORE
     while code == lib.PXL_MORE:
@@ -264,10 +267,10 @@ def _batches(inversion: Any, reader: Any, header: Source) -> Iterator[tuple[str,
             yield table, _taken(inversion, number), 0
 
 
-def _taken(inversion: Any, table: int) -> bytes:
-    """A copy of the blocks finished since the last taking: the next batch is made in their place."""
+def _taken(inversion: Any, table: int) -> memoryview:
+    """The blocks finished since the last taking, until the next batch is made in their place."""
     items = lib.pxl_inversion_take(inversion, table)
-    return bytes(ffi.buffer(items.data, items.len)) if items.len else b""
+    return memoryview(ffi.buffer(items.data, items.len)) if items.len else memoryview(b"")
 
 
 def _inversion() -> Any:
@@ -286,11 +289,11 @@ class _Appender:
         self._dirty = 0
         self.written = 0
 
-    def put(self, table: str, items: bytes) -> None:
+    def put(self, table: str, items: memoryview) -> None:
         if not items:
             return
         with self._txn.cursor(db=self._store.tables[table]) as cursor:
-            cursor.putmulti(iter_blocks(memoryview(items)), append=True)
+            cursor.putmulti(iter_blocks(items), append=True)
         self._dirty += len(items)
         self.written += len(items)
         if self._dirty > _COMMIT_BYTES:

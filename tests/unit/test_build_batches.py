@@ -53,7 +53,7 @@ def test_an_interrupted_build_leaves_nothing(
     """Ctrl-C while a batch is written leaves no thread and no file, and a new build works."""
     put, calls = building._Appender.put, iter(range(1_000_000))
 
-    def interrupted(appender: building._Appender, table: str, items: bytes) -> None:
+    def interrupted(appender: building._Appender, table: str, items: memoryview) -> None:
         if next(calls) == after:
             raise KeyboardInterrupt
         put(appender, table, items)
