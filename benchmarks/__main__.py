@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from benchmarks import asking, building, changing, plots, scanning, servers, shapes, sharing, variants
+from benchmarks import asking, building, changing, plots, reading, scanning, servers, shapes, sharing, variants
 from benchmarks.measure import Result
 from benchmarks.plan import Plan, make_plan
 from benchmarks.report import save, show, write_table
@@ -19,6 +19,7 @@ _QUESTIONS: Final[dict[str, Callable[[Plan], Iterator[Result]]]] = {
     "variants": variants.run,
     "shapes": shapes.run,
     "build": building.run,
+    "formats": reading.run,
     "sqlite": building.sqlite,
     "peers": scanning.run,
     "change": changing.run,
@@ -32,6 +33,7 @@ questions
   variants  every other form of LIST, LSUB and XLIST beside a plain LIST, by answer and by row
   shapes    worst shapes: 100,000 visible mailboxes, 50,000 own ones, 2,000 grants, 500 groups
   build     parse, build, memory, size, builds by difference
+  formats   parse and memory of a build, from every format
   sqlite    the same index built in SQLite
   peers     LIST by a scan of the table and from SQLite, by size of the world
   change    durable changes, many changes, four writers

@@ -20,7 +20,7 @@ from benchmarks.world import write_world
 def test_every_question_is_answered(tmp_path: pathlib.Path) -> None:
     """A quick run in tiny worlds ends well, prints a table and saves each result with its baseline."""
     command = [sys.executable, "-m", "benchmarks", "--quick", "--users", "60", "--folder", str(tmp_path)]
-    for question in ("list", "variants", "build", "sqlite", "change", "growth"):
+    for question in ("list", "variants", "build", "formats", "sqlite", "change", "growth"):
         command += ["--only", question]
     done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
     assert done.returncode == 0, done.stderr
@@ -28,7 +28,7 @@ def test_every_question_is_answered(tmp_path: pathlib.Path) -> None:
     content = json.loads(saved.read_text())
     assert {"commit", "machine", "worlds", "results"} <= content.keys()
     questions = {result["question"] for result in content["results"]}
-    assert {"LIST", "variants, a row", "build", "SQLite", "change", "many changes", "growth"} <= questions
+    assert {"LIST", "variants, a row", "build", "formats", "SQLite", "change", "many changes", "growth"} <= questions
     assert all(result["measured"] > 0 for result in content["results"])
     assert "ratio" in done.stdout
 
