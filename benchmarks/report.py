@@ -42,8 +42,8 @@ def show(results: list[Result]) -> None:
 
 
 def write_table(path: Path, plan: Plan, asked: dict[str, list[Result]]) -> None:
-    """Replace what stands between the marks in a Markdown file by a table, one row for each bar (the worst, where a question has very many), and by the plots
-    that lie in `docs` beside the file.
+    """Replace what stands between the marks in a Markdown file by a table and the plots that lie in `docs` beside
+    the file.  The table has a row for each bar; where a question has very many, for the worst.
 
     Raises ValueError where the marks are missing.
     """

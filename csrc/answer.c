@@ -130,11 +130,12 @@ static void ask_for_children(pxl_listing *listing, const pxl_answer_row *row, ui
 
     if (*attributes & (PXL_HASCHILDREN | PXL_HASNOCHILDREN)) return;
     key = pxl_name_read_back(listing->view, row->key.data, row->key.len, other);
-    if (!(listing->view->alt && is_inbox(row)) && !means_nothing(listing->view, row) && key.len
-        && pxl_listing_has_children(listing, key.data, key.len))
-        *attributes |= PXL_HASCHILDREN;
-    else
+    if ((listing->view->alt && is_inbox(row)) || means_nothing(listing->view, row) || !key.len)
         *attributes |= PXL_HASNOCHILDREN;
+    else if (row->children && key.data == row->key.data)
+        *attributes |= row->children;
+    else
+        *attributes |= pxl_listing_has_children(listing, key.data, key.len) ? PXL_HASCHILDREN : PXL_HASNOCHILDREN;
 }
 
 /* A name that cannot be opened is worth a row only for what is below it, or to those who asked. */

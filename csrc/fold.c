@@ -18,7 +18,7 @@ void pxl_row_begin(pxl_listing *listing, pxl_answer_row *row, const pxl_event *e
     const uint8_t *key = subject ? subject->key : e->name->key;
     size_t key_len = subject ? subject->key_len : e->name->len;
 
-    row->attributes = 0;
+    row->attributes = row->children = 0;
     row->set = pxl_bytes_set(&row->name, e->text, e->len) && pxl_bytes_set(&row->key, key, key_len);
     if (!row->set) pxl_listing_fail(listing, PXL_E_MEMORY, "out of memory");
     row->has_subject = subject != NULL;
@@ -181,44 +181,51 @@ static bool list_event(pxl_listing *listing, const pxl_event *e)
     return true;
 }
 
-bool pxl_event_find(pxl_listing *listing, const pxl_event *e, pxl_subject *subject)
+/* Whether anything is below is asked now, though the row may not need it: the directory's cursor stands there. */
+bool pxl_event_find(pxl_listing *listing, const pxl_event *e, pxl_subject *subject, uint32_t *children)
 {
     pxl_slice key = pxl_name_read_back(listing->view, e->name->key, e->name->len, listing->found);
+    bool found;
 
     *subject = (pxl_subject){.key = key.data, .key_len = key.len};
-    return key.len && pxl_listing_lookup(listing, subject->key, subject->key_len, &subject->mbtype)
-           && !(subject->mbtype & (PXL_TOMBSTONE | PXL_INTERMEDIATE | PXL_RESERVED));
+    *children = 0;
+    if (!key.len) return false;
+    found = pxl_listing_lookup(listing, subject->key, subject->key_len, &subject->mbtype)
+            && !(subject->mbtype & (PXL_TOMBSTONE | PXL_INTERMEDIATE | PXL_RESERVED));
+    if (selects(listing, PXL_RETURN_CHILDREN))
+        *children = pxl_listing_has_children(listing, key.data, key.len) ? PXL_HASCHILDREN : PXL_HASNOCHILDREN;
+    return found;
 }
 
-/* LSUB and LIST (SUBSCRIBED).  Flags go to the row of memory even when the event was refused. */
-static void subscribed_event(pxl_listing *listing, const pxl_event *e)
+/* LSUB and LIST (SUBSCRIBED).  Flags go to the row of memory even when the event was refused.  True when
+ * the same part of another name would add nothing. */
+static bool subscribed_event(pxl_listing *listing, const pxl_event *e)
 {
     pxl_answer_row *last = &listing->last;
     pxl_subject subject;
+    uint32_t children;
     bool found;
 
     if (below_last(listing, e) || (!e->exact && same_as_last(listing, e))) last->attributes |= PXL_HASCHILDREN;
     if (e->exact) {
-        found = pxl_event_find(listing, e, &subject);
-        pxl_fold_accept(listing, e, found ? &subject : NULL);
+        found = pxl_event_find(listing, e, &subject, &children);
+        if (pxl_fold_accept(listing, e, found ? &subject : NULL)) last->children = children;
         last->attributes |= PXL_SUBSCRIBED;
         if (!found) last->attributes |= PXL_NONEXISTENT;
         if (e->name->category == CATEGORY_ALT_INBOX) last->attributes |= PXL_NOINFERIORS;
-    } else if (listing->query->form == PXL_FORM_LSUB) {
-        pxl_fold_accept(listing, e, NULL);
-        last->attributes |= PXL_CHILDINFO;
+        return false;
     }
+    if (listing->query->form != PXL_FORM_LSUB) return true;
+    pxl_fold_accept(listing, e, NULL);
+    last->attributes |= PXL_CHILDINFO;
+    return same_as_last(listing, e) && (last->attributes & PXL_HASCHILDREN);
 }
 
 bool pxl_fold_hear(pxl_listing *listing, const pxl_event *e)
 {
-    if (selects(listing, PXL_SELECT_RECURSIVEMATCH))
-        pxl_recursive_hear(listing, e);
-    else if (selects(listing, PXL_SELECT_SUBSCRIBED))
-        subscribed_event(listing, e);
-    else
-        return list_event(listing, e) && !selects(listing, PXL_SELECT_NONEXISTENT);
-    return false;
+    if (selects(listing, PXL_SELECT_RECURSIVEMATCH)) return pxl_recursive_hear(listing, e);
+    if (selects(listing, PXL_SELECT_SUBSCRIBED)) return subscribed_event(listing, e);
+    return list_event(listing, e) && !selects(listing, PXL_SELECT_NONEXISTENT);
 }
 
 /* A single pattern that ends in "*%" also hears every shorter ancestor that it matches. */

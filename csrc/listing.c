@@ -24,17 +24,13 @@ void pxl_listing_free(pxl_listing *listing)
 {
     if (!listing) return;
     for (size_t i = 0; i < listing->pool_cap; i++) free(listing->pool[i]);
-    for (size_t i = 0; i < listing->matches_cap; i++) {
-        pxl_bytes_free(&listing->matches[i].name);
-        pxl_bytes_free(&listing->matches[i].key);
-    }
     pxl_bytes_free(&listing->last.name);
     pxl_bytes_free(&listing->last.key);
     pxl_bytes_free(&listing->resume);
+    pxl_recursive_forget(listing, 0);
     pxl_bytes_free(&listing->out);
     pxl_bytes_free(&listing->numbers);
     free(listing->pool);
-    free(listing->matches);
     free(listing->candidates.cursors);
     free(listing);
 }
@@ -104,7 +100,7 @@ static void reset(pxl_listing *listing, const pxl_view *view, const pxl_query *q
     listing->pool_len = listing->candidates.count = listing->candidates.on_rows = 0;
     listing->pass = 0;
     listing->resuming = listing->finished = listing->saw_alt = listing->last.set = false;
-    listing->matches_len = listing->matches_at = 0;
+    listing->matches_len = listing->matches_at = listing->match_text.len = 0;
     for (size_t i = 0; i < sizeof listing->heads / sizeof *listing->heads; i++) listing->heads[i].len = 0;
 }
 

@@ -137,10 +137,17 @@ typedef struct {
     bool set;
     pxl_bytes name;          /* external */
     uint32_t attributes;
+    uint32_t children;       /* PXL_HASCHILDREN or PXL_HASNOCHILDREN, as the directory has it; 0: not asked */
     bool has_subject;
     pxl_subject subject;     /* its key is `key` */
     pxl_bytes key;           /* the mailbox's, or what it would be where none exists */
 } pxl_answer_row;
+
+/* An event kept for RECURSIVEMATCH. */
+typedef struct {
+    pxl_answer_row row;      /* of name and key only the lengths */
+    size_t at;               /* in match_text: the name, then the key; it rises from event to event */
+} pxl_match;
 
 struct pxl_listing {
     const pxl_view *view;
@@ -162,8 +169,9 @@ struct pxl_listing {
     size_t taken;            /* length of the key that the merge gave last; SIZE_MAX: none in this pass */
 
     pxl_answer_row last;     /* the one row of memory that decides flags */
-    pxl_answer_row *matches; /* RECURSIVEMATCH: every event, sorted at the end */
+    pxl_match *matches;      /* RECURSIVEMATCH: every event, sorted at the end */
     size_t matches_len, matches_cap, matches_at;
+    pxl_bytes match_text;    /* their names and keys */
     uint8_t found[PXL_NAME_MAX];  /* key of what a subscription led to, if it is not its own */
     pxl_bytes out, numbers;
     struct {                 /* a line up to its name, for attributes met before */
@@ -234,8 +242,9 @@ void pxl_row_begin(pxl_listing *listing, pxl_answer_row *row, const pxl_event *e
 /* Is the first component below the owner one of the first `count` hidden ones?  Of the mailbox when
  * `whole`, else of as much of its name as was matched. */
 bool pxl_event_hidden(const pxl_listing *listing, const pxl_event *e, bool whole, uint32_t count);
-/* What a subscription finds: true with the mailbox in `subject`, false for nothing that can be opened. */
-bool pxl_event_find(pxl_listing *listing, const pxl_event *e, pxl_subject *subject);
+/* What a subscription finds: true with the mailbox in `subject`, false for nothing that can be opened.
+ * `children` is what a row of it is to be told: see pxl_answer_row. */
+bool pxl_event_find(pxl_listing *listing, const pxl_event *e, pxl_subject *subject, uint32_t *children);
 
 /* ---- ancestors.c */
 
@@ -245,9 +254,12 @@ void pxl_ancestors_mention(pxl_listing *listing, const pxl_event *e);
 
 /* ---- recursive.c */
 
-void pxl_recursive_hear(pxl_listing *listing, const pxl_event *e);
+/* True when hearing of what is below the same part of a name could not add to that. */
+bool pxl_recursive_hear(pxl_listing *listing, const pxl_event *e);
 /* After the last pass: write rows until about `limit` octets are there.  PXL_MORE or PXL_OK. */
 int pxl_recursive_answer(pxl_listing *listing, size_t limit);
+/* Let go of the memory of very many events. */
+void pxl_recursive_forget(pxl_listing *listing, size_t most);
 
 /* ---- answer.c */
 

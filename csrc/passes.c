@@ -128,6 +128,20 @@ static size_t leap_over(const pxl_listing *listing, const pxl_name *name, pxl_ca
     return 0;
 }
 
+/* A leap in the keys that subscriptions are kept under.  A flat list has dots elsewhere: what ends right
+ * above a separator is the same in every order. */
+static size_t leap_subscribed(const pxl_listing *listing, uint8_t *leap, size_t len)
+{
+    const pxl_slice owner = listing->view->owner;
+
+    if (!len || len == SIZE_MAX || leap[len - 1] != PXL_SEPARATOR + 1) return 0;
+    if (!listing->own_pass) return len;
+    if (!pxl_starts(leap, len, owner.data, owner.len)) return 0;
+    memmove(leap + 5, leap + owner.len, len - owner.len);
+    memcpy(leap, "INBOX", 5);
+    return 5 + len - owner.len;
+}
+
 /* One candidate of a pass.  `leap` receives the key to go on with; its length is returned, 0 to go
  * on with the next, SIZE_MAX to end the pass. */
 static size_t consider(pxl_listing *listing, pxl_category wanted, const pxl_subject *subject, uint8_t *leap)
@@ -152,7 +166,10 @@ static size_t consider(pxl_listing *listing, pxl_category wanted, const pxl_subj
     } else if (selects(listing, PXL_SELECT_SUBSCRIBED)) {
         return 0;
     }
-    return dead ? leap_below(listing, &name, &external, dead, leap) : 0;
+    if (!dead) return 0;
+    if (selects(listing, PXL_SELECT_SUBSCRIBED))
+        return leap_subscribed(listing, leap, leap_below(listing, &name, &external, dead, leap));
+    return leap_below(listing, &name, &external, dead, leap);
 }
 
 /* ---- passes ------------------------------------------------------------------------------------ */
