@@ -241,8 +241,9 @@ typedef struct pxl_cutter pxl_cutter;
  * that key fits into `keymax` octets. */
 pxl_cutter *pxl_cutter_new(size_t target, size_t keymax);
 void pxl_cutter_free(pxl_cutter *cutter);
-/* `first` is the separator of the first block to come; `more` whether blocks follow the last. */
-int pxl_cutter_start(pxl_cutter *cutter, pxl_slice owner, pxl_slice first, int more);
+/* `first` is the separator of the first block to come, `flags` the first octet of the last: with
+ * PXL_BLOCK_MORE blocks follow it; the other flags are those of every block. */
+int pxl_cutter_start(pxl_cutter *cutter, pxl_slice owner, pxl_slice first, int flags);
 int pxl_cutter_add(pxl_cutter *cutter, pxl_slice key, pxl_slice payload);
 /* Close the last block.  With no row added, nothing comes out. */
 int pxl_cutter_finish(pxl_cutter *cutter);
@@ -254,6 +255,11 @@ size_t pxl_cutter_waiting(const pxl_cutter *cutter);
 /* Rows of `block` with `changes` applied, added to the cutter.  changes: for each, ascending,
  * u16 key length, u32 payload length or 0xFFFFFFFF for removal, key, payload. */
 int pxl_cutter_merge(pxl_cutter *cutter, pxl_slice block, pxl_slice changes);
+/* What a stored block under `key`, which begins with owner_len octets of its owner, becomes with `changes`
+ * applied, and with the rows of the one `following` it, if that is not empty: its flags kept, as taken. */
+int pxl_cutter_rewrite(pxl_cutter *cutter, const uint8_t *key, size_t key_len, size_t owner_len, const uint8_t *block,
+                       size_t block_len, const uint8_t *changes, size_t changes_len, const uint8_t *following,
+                       size_t following_len, pxl_slice *done);
 
 /* ---- inversion (invert.c) ---------------------------------------------------------------------- */
 

@@ -108,7 +108,7 @@ struct pxl_cutter {
     uint8_t last[PXL_KEY_MAX];
     size_t last_len;
     size_t rows;             /* in the block under construction */
-    int more;
+    uint8_t flags;           /* of the last block; the others have PXL_BLOCK_MORE as well */
     bool taken;
 };
 
@@ -139,14 +139,14 @@ static bool fresh_block(pxl_cutter *cutter)
     return pxl_bytes_add(&cutter->block, &flags, 1);
 }
 
-int pxl_cutter_start(pxl_cutter *cutter, pxl_slice owner, pxl_slice first, int more)
+int pxl_cutter_start(pxl_cutter *cutter, pxl_slice owner, pxl_slice first, int flags)
 {
     if (first.len > PXL_KEY_MAX) return PXL_E_ARGUMENT;
     cutter->owner.len = 0;
     if (!pxl_bytes_add(&cutter->owner, owner.data, owner.len)) return PXL_E_MEMORY;
     if (first.len) memcpy(cutter->separator, first.data, first.len);
     cutter->separator_len = first.len;
-    cutter->more = more;
+    cutter->flags = (uint8_t)flags;
     return fresh_block(cutter) ? PXL_OK : PXL_E_MEMORY;
 }
 
@@ -159,7 +159,7 @@ static int close_block(pxl_cutter *cutter, bool more)
     cutter->taken = false;
     if (cutter->block.len > UINT32_MAX || keylen > UINT16_MAX) return PXL_E_ARGUMENT;
     for (int i = 0; i < 4; i++) lengths[2 + i] = (uint8_t)(cutter->block.len >> (8 * i));
-    cutter->block.data[0] = more ? PXL_BLOCK_MORE : 0;
+    cutter->block.data[0] = (uint8_t)(cutter->flags | (more ? PXL_BLOCK_MORE : 0));
     if (!pxl_bytes_add(&cutter->done, lengths, sizeof lengths)
         || !pxl_bytes_add(&cutter->done, cutter->owner.data, cutter->owner.len)
         || !pxl_bytes_add(&cutter->done, cutter->separator, cutter->separator_len)
@@ -210,7 +210,7 @@ int pxl_cutter_add(pxl_cutter *cutter, pxl_slice key, pxl_slice payload)
 
 int pxl_cutter_finish(pxl_cutter *cutter)
 {
-    return cutter->rows ? close_block(cutter, cutter->more != 0) : PXL_OK;
+    return cutter->rows ? close_block(cutter, false) : PXL_OK;
 }
 
 pxl_slice pxl_cutter_take(pxl_cutter *cutter)
@@ -277,4 +277,25 @@ int pxl_cutter_merge(pxl_cutter *cutter, pxl_slice block, pxl_slice changes)
     }
     if (have_row < 0) return have_row;
     return have_change < 0 ? have_change : PXL_OK;
+}
+
+int pxl_cutter_rewrite(pxl_cutter *cutter, const uint8_t *key, size_t key_len, size_t owner_len, const uint8_t *block,
+                       size_t block_len, const uint8_t *changes, size_t changes_len, const uint8_t *following,
+                       size_t following_len, pxl_slice *done)
+{
+    int result, last;
+
+    if (owner_len > key_len || !block_len) return PXL_E_ARGUMENT;
+    last = following_len ? *following : *block;
+    cutter->done.len = 0;
+    cutter->taken = false;
+    result = pxl_cutter_start(cutter, (pxl_slice){key, owner_len}, (pxl_slice){key + owner_len, key_len - owner_len},
+                              (*block & ~PXL_BLOCK_MORE) | (last & PXL_BLOCK_MORE));
+    if (result == PXL_OK)
+        result = pxl_cutter_merge(cutter, (pxl_slice){block, block_len}, (pxl_slice){changes, changes_len});
+    if (result == PXL_OK && following_len)
+        result = pxl_cutter_merge(cutter, (pxl_slice){following, following_len}, (pxl_slice){NULL, 0});
+    if (result == PXL_OK) result = pxl_cutter_finish(cutter);
+    if (result == PXL_OK) *done = pxl_cutter_take(cutter);
+    return result;
 }

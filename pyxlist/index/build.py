@@ -169,7 +169,7 @@ def _create(
             with store.env.begin(write=True) as txn:
                 _put_meta(txn, store, header, config or Config(), counts)
                 outcome = companions.store(txn, store.tables, config or Config(), beside)
-            reserve_length(fresh / DATA, promised_bytes(fresh / DATA))
+            reserve_length(fresh / DATA, promised_bytes(fresh / DATA), os.stat(fresh / DATA).st_size)
             store.env.sync(True)
         except lmdb.Error as error:
             raise store.translate(error) from error

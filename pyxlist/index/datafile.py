@@ -41,15 +41,17 @@ def promised_bytes(path: pathlib.Path) -> int:
     return max(found, default=(0, 0))[1]
 
 
-def reserve_length(path: pathlib.Path, promised: int) -> None:
-    """Let the file end, sparse, well behind what its meta page promises.
+def reserve_length(path: pathlib.Path, promised: int, length: int) -> int:
+    """Let a file of `length` octets end, sparse, well behind what its meta page promises; its length then.
 
     LMDB does not write pages that a transaction took at the end and let go again, so its file may end before
     its last page.  The length is reserved before a transaction, and synced with its pages before its meta
     page is written, so a whole file never looks truncated, whenever the power fails.
     """
-    if os.stat(path).st_size < promised + _SLACK_BYTES // 2:
-        os.truncate(path, promised + _SLACK_BYTES)
+    if length >= promised + _SLACK_BYTES // 2:
+        return length
+    os.truncate(path, promised + _SLACK_BYTES)
+    return promised + _SLACK_BYTES
 
 
 def refuse_truncated(data: pathlib.Path) -> None:

@@ -51,11 +51,16 @@ Durability.REBUILDABLE = Durability(None)
 
 
 def mark_unsynced(directory: pathlib.Path) -> None:
-    """Note, durably, that from here on the file may not be whole after a power loss."""
-    with open(directory / _MARK, "w", encoding="ascii") as file:
+    """Note, durably, that from here on the file may not be whole after a power loss.
+
+    The mark comes into being whole: one without its boot would refuse an index that nothing has happened to.
+    """
+    fresh = directory / f"{_MARK}.new"
+    with open(fresh, "w", encoding="ascii") as file:
         file.write(_boot_id())
         file.flush()
         os.fsync(file.fileno())
+    fresh.replace(directory / _MARK)
     descriptor = os.open(directory, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -65,7 +70,7 @@ def mark_unsynced(directory: pathlib.Path) -> None:
 
 def is_unsynced(directory: pathlib.Path) -> bool:
     """Whether the mark is there."""
-    return (directory / _MARK).exists()
+    return os.path.exists(f"{directory}/{_MARK}")  # asked for every transaction
 
 
 def clear_unsynced(directory: pathlib.Path) -> None:

@@ -37,7 +37,7 @@ from pyxlist.index.datafile import DATA, REBUILD, refuse_network, refuse_truncat
 from pyxlist.index.durability import Durability, clear_unsynced, is_unsynced, mark_unsynced, refuse_unsynced
 from pyxlist.index.faults import MAP_BYTES, MAX_READERS, store_error
 from pyxlist.index.layout import TABLES, VERSION, pack_meta, unpack_meta
-from pyxlist.index.lock import writer_lock
+from pyxlist.index.lock import WriterLock
 from pyxlist.index.readers import ReaderWatch, oldest_reader, readers_of
 
 __all__ = ["MAP_BYTES", "WRITE_TIMEOUT_S", "Store", "open_store"]
@@ -59,6 +59,9 @@ class Store:
     def __init__(self, path: pathlib.Path, *, create: bool = False) -> None:
         self.path = path.absolute()  # daemons change their directory
         self.data = self.path / DATA
+        self._data_name = os.fspath(self.data)
+        self._length = 0  # octets of the data file when it was last looked at
+        self._lock = WriterLock(self.path)
         self.users = 0
         self.pid = os.getpid()
         self.env: Any = None
@@ -69,6 +72,7 @@ class Store:
         self._closed = False
         self._broken = False  # a write failed so that LMDB wants to be opened again
         self._timer: threading.Timer | None = None
+        self._sync_lock = threading.Lock()  # held while commits are made durable: not to be closed meanwhile
         self.watch = ReaderWatch(self.path)
         if create:
             self._open(create)
@@ -89,7 +93,7 @@ class Store:
             self._writing = os.access(self.data, os.W_OK)
             if self._writing:
                 try:
-                    stack.enter_context(writer_lock(self.path, 0))
+                    stack.enter_context(self._lock.held(0))
                 except StoreError:
                     self._writing = False
             self._open()
@@ -120,13 +124,14 @@ class Store:
 
     def prepare_writing(self, durability: Durability = Durability.EVERY_COMMIT) -> None:
         """Make the environment one that writes so; StoreError where the files may not be written."""
+        syncing = durability.within_ms is not None
+        if self._writing and self._syncing == syncing and not self._broken:
+            return
         if not os.access(self.data, os.W_OK):
             self.refuse_replaced()
             raise StoreError("the index is read-only here", path=self.path, remedy="check the directory's permissions")
-        syncing = durability.within_ms is not None
-        if not self._writing or self._syncing != syncing or self._broken:
-            with writer_lock(self.path, WRITE_TIMEOUT_S):
-                self._reopen(syncing)
+        with self._lock.held(WRITE_TIMEOUT_S):
+            self._reopen(syncing)
 
     def _reopen(self, syncing: bool) -> None:
         """Close and open again, while no read transaction of this process is alive; its readers wait at the door."""
@@ -137,7 +142,8 @@ class Store:
             try:
                 self._await_own_readers()
                 self.sync_now()
-                self.env.close()
+                with self._sync_lock:
+                    self.env.close()
                 self._writing, self._syncing = True, syncing
                 self._open()
             finally:
@@ -150,7 +156,8 @@ class Store:
                 self.pid = 0
                 try:
                     self._await_own_readers()
-                    env.close()
+                    with self._sync_lock:
+                        env.close()
                     self._open_without_waiting()
                 finally:
                     self.pid = os.getpid()
@@ -174,6 +181,7 @@ class Store:
             if self.pid != os.getpid():
                 self._refuse_closed()
                 self._timer = None
+                self._sync_lock = threading.Lock()  # whoever held it is not in this process
                 self.env.close()
                 self._open_without_waiting()
 
@@ -239,17 +247,19 @@ class Store:
         self._refuse_closed()
         self.check_fork()
         self.prepare_writing(durability)
-        with writer_lock(self.path, timeout_s):
-            self.refuse_replaced()
-            self.watch.look(self.env)
-            self._prepare_file(durability)
-            try:
+        try:
+            with self._lock.held(timeout_s):
+                self._prepare_file(durability)
+                self.watch.look(self.env)
                 with self._transaction() as txn:
                     yield txn
-                self._make_durable(durability)
-            except lmdb.Error as error:
-                self._broken = not isinstance(error, lmdb.MapFullError)
-                raise self.translate(error) from error
+                with contextlib.suppress(OSError):
+                    self._reserve_length()  # again, for a transaction that let go more than was reserved
+            # The next writer may begin: what it makes durable includes this.
+            self._make_durable(durability)
+        except lmdb.Error as error:
+            self._broken = not isinstance(error, lmdb.MapFullError)
+            raise self.translate(error) from error
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[Any]:
@@ -264,16 +274,18 @@ class Store:
             raise StoreError("a write transaction does not cross a fork", path=self.path)
         txn.commit()
 
-    def refuse_replaced(self) -> None:
-        """Raise StoreError when what is open is not what stands at the path any more."""
+    def refuse_replaced(self) -> int:
+        """Raise StoreError when what is open is not what stands at the path any more.  The file's length in octets."""
         try:
-            status = self.data.stat()
+            status = os.stat(self._data_name)
         except OSError:
             raise StoreError("the index was deleted while it was open", path=self.path) from None
         if (status.st_dev, status.st_ino) != self.identity:
             raise StoreError("the index was replaced while it was open", path=self.path, remedy="open it again")
+        return status.st_size
 
     def _prepare_file(self, durability: Durability) -> None:
+        self._length = self.refuse_replaced()
         try:
             self._reserve_length()
             if durability.within_ms is None:
@@ -286,14 +298,12 @@ class Store:
             raise StoreFullError(f"cannot be written: {error.strerror}", path=self.path) from error
 
     def _reserve_length(self) -> None:
-        pages = self.env.info()["last_pgno"] + 1
-        reserve_length(self.data, pages * self._page_bytes)
+        self._length = reserve_length(self.data, (self.env.info()["last_pgno"] + 1) * self._page_bytes, self._length)
 
     def _make_durable(self, durability: Durability) -> None:
-        with contextlib.suppress(OSError):
-            self._reserve_length()  # again, for a transaction that let go more than was reserved
         if durability.within_ms == 0:
-            self.env.sync(True)
+            with self._sync_lock:
+                self.env.sync(True)
         elif durability.within_ms is not None and self._timer is None:
             self._timer = threading.Timer(durability.within_ms / 1000, self.sync_now)
             self._timer.daemon = True
@@ -306,7 +316,8 @@ class Store:
             return
         timer.cancel()
         try:
-            self.env.sync(True)
+            with self._sync_lock:
+                self.env.sync(True)
         except lmdb.Error as error:
             self._broken = True
             _log.error("%s: commits could not be made durable: %s", self.path, error)
@@ -335,9 +346,13 @@ class Store:
             self._closed = True
             for key in [key for key, store in _registry.items() if store is self]:
                 del _registry[key]
-            if self.pid == os.getpid():
-                self.sync_now()
-            self.env.close()
+            self._lock.close()
+            if self.pid != os.getpid():
+                self.env.close()
+                return
+            self.sync_now()
+            with self._sync_lock:
+                self.env.close()
 
 
 def open_store(path: str | os.PathLike[str]) -> Store:

@@ -82,7 +82,7 @@ def tree_generation(key: bytes) -> bytes:
     return (b"\x03" + top)[:KEY_MAX]
 
 
-def iter_blocks(items: memoryview) -> Iterator[tuple[bytes, bytes]]:
+def iter_blocks(items: memoryview | bytes) -> Iterator[tuple[bytes, bytes]]:
     """(key, block) pairs of what pxl_cutter_take or pxl_inversion_take gave, copied."""
     at, end, size = 0, len(items), _BLOCK_HEAD.size
     while at < end:

@@ -13,92 +13,138 @@ import fcntl
 import os
 import pathlib
 import time
+import weakref
 from collections.abc import Iterator
-from typing import IO, Final
+from typing import Final
 
 from pyxlist.errors import StoreBusyError, StoreError
 
-__all__ = ["writer_lock"]
+__all__ = ["WriterLock"]
 
 _TURN: Final = "turn.lock"
 _WRITER: Final = "writer.lock"
-_PAUSE_S: Final = 0.0005
+_SPARES: Final = 4  # pairs of open files kept, for as many threads that write in turns
+# How long between two looks at a lock that somebody has: an eighth of the time waited so far, so that short
+# transactions of several processes follow each other closely and a long one is not asked for all the time.
+_SHORTEST_S: Final = 0.00005
+_LONGEST_S: Final = 0.001
 
-# Files that are locked now: a child that a fork makes must not keep its parent's locks alive.
-_held: set[IO[str]] = set()
+# Every lock file that is open: a child that a fork makes must not keep its parent's locks alive.
+_files: weakref.WeakSet[_File] = weakref.WeakSet()
 
 
-@contextlib.contextmanager
-def writer_lock(directory: pathlib.Path, timeout_s: float) -> Iterator[None]:
-    """Hold the writer lock for a `with` block.
+class _File:
+    """An open lock file: closed with the last reference, without a warning."""
 
-    Raises StoreBusyError after `timeout_s`, naming the holder; StoreError where the lock files cannot be
-    opened.
+    def __init__(self, path: str) -> None:
+        self.descriptor = -1
+        self.descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        _files.add(self)
+
+    def fileno(self) -> int:
+        return self.descriptor
+
+    def close(self) -> None:
+        descriptor, self.descriptor = self.descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
+
+    __del__ = close
+
+
+_Pair = tuple[_File, _File]  # turn.lock, writer.lock
+
+
+class WriterLock:
+    """The lock of one index directory.  Any number of threads may ask for it; each gets open files of its own,
+    because flock(2) does not tell apart who shares one.  The files stay open between two uses.
     """
-    limit = time.monotonic() + timeout_s
-    with _open_lock(directory, _WRITER) as writer, _released(writer):
-        with _open_lock(directory, _TURN) as turn, _released(turn):
-            _acquire(turn, limit, directory)
-            _acquire(writer, limit, directory)
-        _sign(writer)
-        yield
 
+    def __init__(self, directory: pathlib.Path) -> None:
+        self._directory = directory
+        self._spares: list[_Pair] = []
 
-def _open_lock(directory: pathlib.Path, name: str) -> IO[str]:
-    try:
-        return open(os.open(f"{directory}/{name}", os.O_RDWR | os.O_CREAT, 0o666), "r+", encoding="ascii")
-    except OSError as error:
-        gone = error.errno == errno.ENOENT
-        message = "no index here any more" if gone else f"{name} cannot be locked: {error.strerror}"
-        raise StoreError(message, path=directory) from error
+    @contextlib.contextmanager
+    def held(self, timeout_s: float) -> Iterator[None]:
+        """Hold the lock for a `with` block.
 
-
-@contextlib.contextmanager
-def _released(lock: IO[str]) -> Iterator[None]:
-    """Unlock at the end, although closing would: a child may have inherited the open file."""
-    pid = os.getpid()
-    _held.add(lock)
-    try:
-        yield
-    finally:
-        _held.discard(lock)
-        if pid == os.getpid():
-            fcntl.flock(lock, fcntl.LOCK_UN)
-
-
-def _acquire(lock: IO[str], limit: float, directory: pathlib.Path) -> None:
-    while True:
+        Raises StoreBusyError after `timeout_s`, naming the holder; StoreError where the lock files cannot be
+        opened.
+        """
+        pid, limit, (turn, writer) = os.getpid(), time.monotonic() + timeout_s, self._take()
+        # What was not locked may be unlocked, so an interrupt can come at any moment of this.
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return
-        except BlockingIOError:
-            if time.monotonic() > limit:
-                raise StoreBusyError("another is writing", path=directory, got=_holder(directory)) from None
-            time.sleep(_PAUSE_S)
+            try:
+                self._acquire(turn, limit)
+                self._acquire(writer, limit)
+            finally:
+                fcntl.flock(turn, fcntl.LOCK_UN)
+            _sign(writer)
+            yield
+        finally:
+            if pid == os.getpid():
+                # Although closing would: a child may have inherited the open file.
+                fcntl.flock(writer, fcntl.LOCK_UN)
+                if len(self._spares) < _SPARES:
+                    self._spares.append((turn, writer))
+
+    def close(self) -> None:
+        """Close the files that nobody uses."""
+        while self._spares:
+            for file in self._spares.pop():
+                file.close()
+
+    def _take(self) -> _Pair:
+        while self._spares:
+            with contextlib.suppress(IndexError):  # another thread took the last
+                pair = self._spares.pop()
+                if pair[0].descriptor >= 0:
+                    return pair
+        return self._opened(_TURN), self._opened(_WRITER)
+
+    def _opened(self, name: str) -> _File:
+        try:
+            return _File(f"{self._directory}/{name}")
+        except OSError as error:
+            gone = error.errno == errno.ENOENT
+            message = "no index here any more" if gone else f"{name} cannot be locked: {error.strerror}"
+            raise StoreError(message, path=self._directory) from error
+
+    def _acquire(self, lock: _File, limit: float) -> None:
+        started = 0.0
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            except BlockingIOError:
+                now = time.monotonic()
+                started = started or now
+                if now > limit:
+                    raise StoreBusyError("another is writing", path=self._directory, got=self._holder()) from None
+                time.sleep(min(max((now - started) / 8, _SHORTEST_S), _LONGEST_S))
+
+    def _holder(self) -> str:
+        with contextlib.suppress(OSError, ValueError):
+            pid, since = (self._directory / _WRITER).read_text(encoding="ascii").split()
+            name = pathlib.Path(f"/proc/{int(pid)}/comm").read_text(encoding="utf-8", errors="replace").strip()
+            return f"pid {pid} ({name}), for {max(0, int(time.time()) - int(since))} s"
+        return "an unknown holder"
 
 
-def _sign(lock: IO[str]) -> None:
+def _sign(lock: _File) -> None:
     """Say who holds it; only for people, so a full disk does not matter.
 
     Written over what stands there: some file systems write a file that was truncated out at once, which
     costs as much as the commit.
     """
     with contextlib.suppress(OSError):
-        os.pwrite(lock.fileno(), b"%10d %12d" % (os.getpid(), time.time()), 0)
-
-
-def _holder(directory: pathlib.Path) -> str:
-    with contextlib.suppress(OSError, ValueError):
-        pid, since = (directory / _WRITER).read_text(encoding="ascii").split()
-        name = pathlib.Path(f"/proc/{int(pid)}/comm").read_text(encoding="utf-8", errors="replace").strip()
-        return f"pid {pid} ({name}), for {max(0, int(time.time()) - int(since))} s"
-    return "an unknown holder"
+        os.pwrite(lock.descriptor, b"%10d %12d" % (os.getpid(), time.time()), 0)
 
 
 def _let_go_in_child() -> None:
-    for lock in _held:
-        lock.close()
-    _held.clear()
+    for file in _files:
+        file.close()
+    _files.clear()
 
 
 os.register_at_fork(after_in_child=_let_go_in_child)

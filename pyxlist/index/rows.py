@@ -8,6 +8,7 @@ separator, and every block but the last says that more follow.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Container, Iterator
 from typing import Any
 
@@ -31,6 +32,8 @@ __all__ = [
 # (key, payload to set, or None to remove), keys ascending
 Changes = list[tuple[bytes, bytes | None]]
 _Block = tuple[bytes, bytes]  # LMDB key, octets
+
+_kept = threading.local()
 
 
 def block_at(cursor: Any, owner: bytes, key: bytes) -> bytes | None:
@@ -163,9 +166,12 @@ def put_list(
 
 def cut(owner: bytes, rows: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
     """(LMDB key, block) pairs of a new list."""
-    cutter = _cutter()
+    cutter, packed = _cutter(), pack_changes([(key, row) for key, row in rows])
     _check(lib.pxl_cutter_start(cutter, (ffi.from_buffer(owner), len(owner)), (ffi.NULL, 0), 0))
-    return _merge_into(cutter, [(key, row) for key, row in rows], b"")
+    _check(lib.pxl_cutter_merge(cutter, (ffi.NULL, 0), (ffi.from_buffer(packed), len(packed))))
+    _check(lib.pxl_cutter_finish(cutter))
+    done = lib.pxl_cutter_take(cutter)
+    return list(iter_blocks(ffi.buffer(done.data, done.len)[:])) if done.len else []
 
 
 def remove_list(txn: Any, table: Any, owner: bytes) -> None:
@@ -178,9 +184,10 @@ def remove_list(txn: Any, table: Any, owner: bytes) -> None:
 
 def _rewrite(txn: Any, table: Any, owner: bytes, current: _Block, following: _Block | None, changes: Changes) -> None:
     """Write a block anew, together with the one that follows if that keeps blocks few."""
-    written = _cut_again(owner, current, changes)
+    packed = pack_changes(changes)
+    written = _cut_again(owner, current, packed)
     if following is not None and _should_join(written, following[1]):
-        written = _cut_again(owner, current, changes, following[1])
+        written = _cut_again(owner, current, packed, following[1])
         txn.delete(following[0], db=table)
     for key, block in written:
         if key != current[0] or block != current[1]:
@@ -202,19 +209,14 @@ def _should_join(written: list[_Block], following: bytes) -> bool:
     return len(written[-1][1]) + len(following) <= room
 
 
-def _cut_again(owner: bytes, current: _Block, changes: Changes, following: bytes = b"") -> list[_Block]:
+def _cut_again(owner: bytes, current: _Block, packed: bytes, following: bytes = b"") -> list[_Block]:
     """The blocks that a changed block becomes, its flags kept; with the rows of the following one, if given."""
-    key, block = current
-    separator, more = key[len(owner) :], (following or block)[0] & MORE
-    cutter = _cutter()
-    _check(
-        lib.pxl_cutter_start(
-            cutter, (ffi.from_buffer(owner), len(owner)), (ffi.from_buffer(separator), len(separator)), more
-        )
+    (key, block), cutter, done = current, _kept_cutter(), ffi.new("pxl_slice *")
+    code = lib.pxl_cutter_rewrite(
+        cutter, key, len(key), len(owner), block, len(block), packed, len(packed), following, len(following), done
     )
-    written = _merge_into(cutter, changes, block, following)
-    flags = block[0] & ~MORE
-    return [(name, bytes((new[0] | flags,)) + new[1:]) for name, new in written] if flags else written
+    _check(code)
+    return list(iter_blocks(ffi.buffer(done.data, done.len)[:])) if done.len else []
 
 
 def _remove_last(txn: Any, table: Any, owner: bytes, key: bytes) -> None:
@@ -232,16 +234,13 @@ def _cutter() -> Any:
     return ffi.gc(lib.pxl_cutter_new(BLOCK_BYTES, KEY_MAX), lib.pxl_cutter_free)
 
 
-def _merge_into(cutter: Any, changes: Changes, *blocks: bytes) -> list[_Block]:
-    """Cut the rows of blocks, ascending, with changes to the first of them."""
-    packed = pack_changes(changes)
-    for block in blocks:
-        rows = ffi.from_buffer(block), len(block)
-        _check(lib.pxl_cutter_merge(cutter, rows, (ffi.from_buffer(packed), len(packed))))
-        packed = b""
-    _check(lib.pxl_cutter_finish(cutter))
-    done = lib.pxl_cutter_take(cutter)
-    return list(iter_blocks(memoryview(ffi.buffer(done.data, done.len)))) if done.len else []
+def _kept_cutter() -> Any:
+    """This thread's own, for one rewriting after the other."""
+    try:
+        return _kept.cutter
+    except AttributeError:
+        _kept.cutter = _cutter()
+        return _kept.cutter
 
 
 def _check(code: int) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import functools
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Final
 
 from pyxlist._pxl import lib
 from pyxlist.config import Config
@@ -23,6 +23,8 @@ from pyxlist.names import HIERARCHY_SEPARATOR, octets_of
 
 __all__ = ["Transaction", "begin_write"]
 
+_REMEMBERED: Final = 4096  # rows and entries that one transaction keeps at hand
+
 
 class Transaction:
     """The one writer of an index.  Made by `begin_write`; used by the thread that made it, until the block
@@ -35,6 +37,8 @@ class Transaction:
         self.txn = txn
         self.tables = tables
         self._pending: dict[bytes, Change] = {}
+        self._read: dict[bytes, bytes | None] = {}  # rows that were looked up and are stored so
+        self._entries: dict[tuple[bytes, bytes], Entry] = {}  # what rows mean
 
     # --- reading ---
 
@@ -52,12 +56,25 @@ class Transaction:
         """The directory row of a key name; None without a record."""
         if key in self._pending:
             return self._pending[key][2]
-        return find_row(self.txn, self.tables["directory"], WHOLE_TABLE, key)
+        if key not in self._read:
+            if len(self._read) >= _REMEMBERED:
+                self._read.clear()
+            self._read[key] = find_row(self.txn, self.tables["directory"], WHOLE_TABLE, key)
+        return self._read[key]
 
     def entry(self, key: bytes) -> Entry | None:
         """The entry of a key name, tombstones and intermediates included."""
         row = self.row(key)
-        return None if row is None else Entry.unpack(key, row)
+        if row is None:
+            return None
+        entry = self._entries.get((key, row))
+        return self._remember(row, Entry.unpack(key, row)) if entry is None else entry
+
+    def _remember(self, row: bytes, entry: Entry) -> Entry:
+        if len(self._entries) >= _REMEMBERED:
+            self._entries.clear()
+        self._entries[entry.key, row] = entry
+        return entry
 
     def below(self, key: bytes) -> Iterator[Entry]:
         """Every entry below a key name, in key order, tombstones and intermediates included.
@@ -77,7 +94,9 @@ class Transaction:
 
     def put(self, entry: Entry) -> None:
         """Write an entry, new or in place of the one with its key."""
-        self.put_row(entry.key, entry.pack())
+        row = entry.pack()
+        self.put_row(entry.key, row)
+        self._remember(row, entry)
 
     def remove(self, key: bytes) -> None:
         """Remove a record; nothing happens when there is none."""
@@ -100,7 +119,8 @@ class Transaction:
     def flush(self) -> int:
         """Apply what is pending; how many mailboxes changed.  Done at the end of the block anyway."""
         changes, self._pending = list(self._pending.values()), {}
-        return apply_changes(self.txn, self.tables, changes)
+        self._read.clear()
+        return apply_changes(self.txn, self.tables, changes, self._entries)
 
     # --- what belongs to a user ---
 

@@ -8,9 +8,10 @@ sequence of changes ends where a fresh build of the result would.
 from __future__ import annotations
 
 import collections
+import functools
 import os
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from pyxlist._pxl import ffi, lib
@@ -36,17 +37,24 @@ Change = tuple[bytes, bytes | None, bytes | None]
 _GENERATION: Final = struct.Struct(">Q")
 _LOOKUP_MASK: Final = Rights.parse("l").mask
 # Served to nobody, but answered in words of their own, whoever asks.
-_TRANSIENT: Final = Mbtype.RESERVED | Mbtype.MOVING
+_TRANSIENT: Final = int(Mbtype.RESERVED | Mbtype.MOVING)
+# Plain numbers: the flags of an enum cost more than all that is done with them.
+_TOMBSTONE: Final = int(Mbtype.TOMBSTONE)
+_INTERMEDIATE: Final = int(Mbtype.INTERMEDIATE)
+_KIND_MASK: Final = lib.PXL_MBTYPE_MASK & ~int(Mbtype.LEGACY_DIRS)
 # New or vanished records beyond which it is not worth while to find out whom each concerns.
 _MANY: Final = 1000
-_KIND_MASK: Final = lib.PXL_MBTYPE_MASK & ~Mbtype.LEGACY_DIRS
+_NOTHING: Final[Mapping[tuple[bytes, bytes], Entry]] = {}
 
 
-def apply_changes(txn: Any, tables: dict[str, Any], changes: Iterable[Change]) -> int:
+def apply_changes(
+    txn: Any, tables: dict[str, Any], changes: Iterable[Change], known: Mapping[tuple[bytes, bytes], Entry] = _NOTHING
+) -> int:
     """Apply changes (any order, one a key) in a write transaction; how many there were.
 
-    The old rows must be those that are stored.  Counts and generations are kept; the checkpoint is the
-    caller's.  Raises StoreDamagedError or ValueError for a directory row that cannot be read.
+    The old rows must be those that are stored.  `known` are entries by key name and row, so that they need
+    not be read once more.  Counts and generations are kept; the checkpoint is the caller's.  Raises
+    StoreDamagedError or ValueError for a directory row that cannot be read.
     """
     directory: Changes = []
     uniqueids: dict[bytes, bytes | None] = {}
@@ -55,12 +63,16 @@ def apply_changes(txn: Any, tables: dict[str, Any], changes: Iterable[Change]) -
     for key, old_row, new_row in changes:
         if old_row == new_row:
             continue
-        old = None if old_row is None else Entry.unpack(key, old_row)
-        new = None if new_row is None else Entry.unpack(key, new_row)
+        old = None if old_row is None else known.get((key, old_row)) or Entry.unpack(key, old_row)
+        new = None if new_row is None else known.get((key, new_row)) or Entry.unpack(key, new_row)
+        before = {} if old is None else postings_of(old)
+        after = {} if new is None else postings_of(new)
         directory.append((key, new_row))
         _change_uniqueid(uniqueids, old, new)
-        _change_postings(postings, key, old, new)
-        effects.note(key, old, new)
+        for owner in before.keys() | after.keys():
+            if before.get(owner) != after.get(owner):
+                postings[owner][key] = after.get(owner)
+        effects.note(key, old, new, before.keys() | after.keys())
     if not directory:
         return 0
     directory.sort()
@@ -105,16 +117,15 @@ class Effects:
         self._generations = {DIRECTORY}
         self._new_or_gone: list[bytes] = []
 
-    def note(self, key: bytes, old: Entry | None, new: Entry | None) -> None:
-        """Take one change into account."""
+    def note(self, key: bytes, old: Entry | None, new: Entry | None, owners: Iterable[bytes]) -> None:
+        """Take one change into account; `owners` are the posting lists that one of the two entries stands in."""
         self.growth += (new is not None) - (old is not None)
         self._generations |= _owners_in(key)
-        for entry, other in ((old, new), (new, old)):
-            if entry is not None and entry.mbtype & _TRANSIENT and _shown(entry) != _shown(other):
+        if _shown(old) != _shown(new):
+            self._generations.add(tree_generation(key))
+            self._generations.update(owner[:-1] for owner in owners)
+            if any(entry is not None and int(entry.mbtype) & _TRANSIENT for entry in (old, new)):
                 self._generations.add(EVERYBODY)
-            if entry is not None and _shown(entry) != _shown(other):
-                self._generations.add(tree_generation(key))
-                self._generations.update(owner[:-1] for owner in postings_of(entry))
         if old is None or new is None:
             self._new_or_gone.append(key)
 
@@ -151,19 +162,16 @@ def _shown(entry: Entry | None) -> tuple[int | str | None, ...] | None:
 
 
 def _change_uniqueid(rows: dict[bytes, bytes | None], old: Entry | None, new: Entry | None) -> None:
-    for entry, payload in ((old, None), (new, b"")):
-        if entry is not None and entry.uniqueid and not entry.mbtype & Mbtype.TOMBSTONE:
-            rows[octets_of(entry.uniqueid) + b"\x00" + entry.key] = payload
+    before, after = _uniqueid_row(old), _uniqueid_row(new)
+    if before != after:
+        rows.update({row: payload for row, payload in ((before, None), (after, b"")) if row is not None})
 
 
-def _change_postings(
-    postings: dict[bytes, dict[bytes, bytes | None]], key: bytes, old: Entry | None, new: Entry | None
-) -> None:
-    before = {} if old is None else postings_of(old)
-    after = {} if new is None else postings_of(new)
-    for owner in before.keys() | after.keys():
-        if before.get(owner) != after.get(owner):
-            postings[owner][key] = after.get(owner)
+def _uniqueid_row(entry: Entry | None) -> bytes | None:
+    """The row of an entry in the table of uniqueids, None if it has none there."""
+    if entry is None or not entry.uniqueid or int(entry.mbtype) & _TOMBSTONE:
+        return None
+    return octets_of(entry.uniqueid) + b"\x00" + entry.key
 
 
 def postings_of(entry: Entry) -> dict[bytes, bytes]:
@@ -171,32 +179,45 @@ def postings_of(entry: Entry) -> dict[bytes, bytes]:
 
     The same rule as the bulk build's (csrc/invert.c, which says why).
     """
-    if entry.mbtype & Mbtype.TOMBSTONE:
+    mbtype = int(entry.mbtype)
+    if mbtype & _TOMBSTONE:
         return {}
-    granted, denied = _masks(entry)
-    owner = _matchable_owner(entry) if entry.mbtype & Mbtype.INTERMEDIATE else None
-    rows = {}
-    for identifier in granted.keys() | denied.keys() | ({owner} if owner else set()):
-        masks = granted[identifier], denied[identifier]
-        if entry.mbtype & Mbtype.INTERMEDIATE:
-            quiet = identifier != owner
-        else:
-            quiet = not (masks[0] | masks[1]) & _LOOKUP_MASK
-        if any(masks) or identifier == owner:
-            rows[identifier_list(identifier, quiet)] = _payload(entry, *masks)
-    return rows
+    masks = _masks(entry.acl)
+    intermediate = mbtype & _INTERMEDIATE
+    owner = _matchable_owner(entry) if intermediate else None
+    if owner is not None:
+        masks.setdefault(owner, (0, 0))
+    return {
+        identifier_list(identifier, quiet): _payload(mbtype & _KIND_MASK, granted, denied)
+        for identifier, (granted, denied) in masks.items()
+        if granted or denied or identifier == owner
+        for quiet in (identifier != owner if intermediate else not (granted | denied) & _LOOKUP_MASK,)
+    }
 
 
-def _masks(entry: Entry) -> tuple[collections.Counter[bytes], collections.Counter[bytes]]:
-    """Granted and denied masks of each identifier; several entries of one are united."""
-    granted: collections.Counter[bytes] = collections.Counter()
-    denied: collections.Counter[bytes] = collections.Counter()
-    for name, rights in entry.acl:
-        negative = name.startswith("-")
-        identifier = octets_of(name[1:] if negative else name)
-        if _is_matchable(identifier):
-            (denied if negative else granted)[identifier] |= Rights.parse(rights).mask
-    return granted, denied
+def _masks(acl: Iterable[tuple[str, str]]) -> dict[bytes, tuple[int, int]]:
+    """Granted and denied mask of each identifier; several entries of one are united."""
+    masks: dict[bytes, tuple[int, int]] = {}
+    for name, rights in acl:
+        identifier, negative = _identifier(name)
+        if identifier is not None:
+            granted, denied = masks.get(identifier, (0, 0))
+            mask = _mask(rights)
+            masks[identifier] = (granted, denied | mask) if negative else (granted | mask, denied)
+    return masks
+
+
+@functools.lru_cache(maxsize=1024)
+def _identifier(name: str) -> tuple[bytes | None, bool]:
+    """The octets of an ACL's identifier without its sign, None if no userid can match; whether it denies."""
+    negative = name.startswith("-")
+    identifier = octets_of(name[1:] if negative else name)
+    return identifier if _is_matchable(identifier) else None, negative
+
+
+@functools.lru_cache(maxsize=1024)
+def _mask(rights: str) -> int:
+    return Rights.parse(rights).mask
 
 
 def _is_matchable(identifier: bytes) -> bool:
@@ -208,7 +229,9 @@ def _matchable_owner(entry: Entry) -> bytes | None:
     return octets_of(owner) if owner is not None and _is_matchable(octets_of(owner)) else None
 
 
-def _payload(entry: Entry, granted: int, denied: int) -> bytes:
+@functools.lru_cache(maxsize=1024)
+def _payload(kind: int, granted: int, denied: int) -> bytes:
+    """A row's payload; there are few different ones."""
     out = ffi.new("uint8_t[15]")
-    size = lib.pxl_posting_encode(int(entry.mbtype) & _KIND_MASK, granted, denied, out)
+    size = lib.pxl_posting_encode(kind, granted, denied, out)
     return bytes(ffi.buffer(out, size))

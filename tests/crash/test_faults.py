@@ -9,6 +9,7 @@ import errno
 import os
 import pathlib
 import resource
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -65,17 +66,20 @@ def test_a_disk_that_fails(shim: pathlib.Path, tmp_path: pathlib.Path, code: int
 
 
 def test_no_file_descriptor_left(tmp_path: pathlib.Path) -> None:
-    """EMFILE: writing and opening are refused with a StoreError, reading what is open goes on."""
-    index_path = workload.make_index(tmp_path)
+    """EMFILE: opening and a second writer's waiting are refused with a StoreError, what is open goes on."""
+    index_path, other = workload.make_index(tmp_path), tmp_path / "other"
+    shutil.copytree(index_path, other)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with pyxlist.open(index_path, readonly=False) as index:
         lowest = os.dup(0)
         os.close(lowest)
         resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, hard))
         try:
-            with pytest.raises(pyxlist.StoreError, match="open files"), index.write():
-                pass
+            with pytest.raises(pyxlist.StoreError, match="open files"):
+                pyxlist.open(other)
             assert index.lookup("user.u001") is not None
+            with index.write(), pytest.raises(pyxlist.StoreError, match="open files"), index.write():
+                pass
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
         workload.run(index, 0, 1, Durability.EVERY_COMMIT)
