@@ -136,7 +136,9 @@ def open_source(
         with contextlib.closing(read_file(path)) as image:
             was_empty = was_empty and not image.opened_bytes
             reader, error = _load(image, progress, salvage)
-            shrank = image.size_bytes < image.opened_bytes or (not image.size_bytes and not was_empty)
+            shrank = image.size_bytes < image.opened_bytes or (
+                not image.size_bytes and (image.has_changed() or not was_empty)
+            )
             try:
                 if attempt == _ATTEMPTS or not (shrank or _is_torn(image, reader, error)):
                     if shrank:

@@ -13,6 +13,9 @@ it, and nothing here makes it wait:
                  moment, so the file ends in whole transactions; what is below that size stays.
 * flat           every commit is a new file under the old name, so the one we have open never changes.
 
+A checkpoint of Cyrus renames a new file over the old one and then empties that, so a file may have lost everything by
+the time its size is asked: `opened_bytes` says what it must have had at least, and whoever reads looks again.
+
 The file is copied by read(2) and not mapped: whoever truncates or replaces it meanwhile cannot hurt us.
 """
 
@@ -67,7 +70,8 @@ class Image:
     ) -> None:
         self.path = path
         self.data = data
-        self.size_bytes = self.opened_bytes = size_bytes
+        self.size_bytes = size_bytes
+        self.opened_bytes = max(size_bytes, len(header))
         self._file = file
         self._header = header
         self._status = os.fstat(file.fileno()) if file else None

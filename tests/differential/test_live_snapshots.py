@@ -162,7 +162,7 @@ def test_each_snapshot_is_a_state_between_two_commits(folder: pathlib.Path, back
         for writer in writers:
             writer.start()
         try:
-            spans, inodes = take_snapshots(server, backend, writers)
+            spans, inodes = take_snapshots(server, backend, writers, folder / "quiet")
         finally:
             for writer in writers:
                 writer.stop.set()
@@ -175,47 +175,51 @@ def test_each_snapshot_is_a_state_between_two_commits(folder: pathlib.Path, back
     assert server.syslog.errors == []
 
 
-def compute(seconds: float) -> None:
-    """Keep a processor busy, and nothing else."""
-    until = time.perf_counter() + seconds
-    while time.perf_counter() < until:
-        hashlib.sha256(bytes(4096)).digest()
-
-
-def take_snapshots(server: Server, backend: str, writers: list[Writer]) -> tuple[dict[str, Spans], list[int]]:
+def take_snapshots(
+    server: Server, backend: str, writers: list[Writer], copy: pathlib.Path
+) -> tuple[dict[str, Spans], list[int]]:
     """Take them in a process of their own and prove each.
 
-    Returns the spans of time with a snapshot under way, with the same process only computing, and with
-    neither; those in which we had the file repacked are left out.  Then the inodes of the file, one after another.
+    Returns the spans of time in which it reads the live file, in which it does the same with a copy that nobody writes,
+    and in which it does nothing; those in which we had the file repacked are left out.  Which of the two comes first
+    changes from one snapshot to the next.  Then the inodes of the file, one after another.
     """
     source, tops = str(server.directory / "mailboxes.db"), [writer.top for writer in writers]
-    spans: dict[str, Spans] = {"reading": [], "computing": [], "neither": []}
+    spans: dict[str, Spans] = {"live": [], "copy": [], "neither": []}
     seen, inodes = list[str](), [os.stat(source).st_ino]
     spawned = multiprocessing.get_context("spawn")
+    shutil.copyfile(source, copy)
     with concurrent.futures.ProcessPoolExecutor(1, mp_context=spawned) as reader:
         seen.append(reader.submit(snapshot, source, tops).result()[2])
         for number in range(1, SNAPSHOTS + 1):
-            least, started = [writer.answered for writer in writers], time.perf_counter()
-            future = reader.submit(snapshot, source, tops)
-            if number % REPACK_EVERY == 0:
-                repack(server, backend)
-            states, broken, others = future.result()
-            ended, most = time.perf_counter(), [writer.sent for writer in writers]
-            assert not broken
-            seen.append(others)
-            inodes += [inode for inode in [os.stat(source).st_ino] if inode != inodes[-1]]
-            for writer, state, low, high in zip(writers, states, least, most, strict=True):
-                matching = [k for k in range(low, high + 1) if writer.states[k] == state]
-                assert matching, (number, writer.top, low, high, difference(writer, state, low))
-            reader.submit(compute, PAUSE_S).result()
-            computed = time.perf_counter()
+            repacks, round_ = number % REPACK_EVERY == 0, dict[str, tuple[float, float]]()
+            for what in ("live", "copy") if number % 2 else ("copy", "live"):
+                least, started = [writer.answered for writer in writers], time.perf_counter()
+                future = reader.submit(snapshot, source if what == "live" else str(copy), tops)
+                if repacks and what == "live":
+                    repack(server, backend)
+                taken = future.result()
+                round_[what] = started, time.perf_counter()
+                if what == "live":
+                    seen.append(prove(number, writers, taken, least))
+                    inodes += [inode for inode in [os.stat(source).st_ino] if inode != inodes[-1]]
+            rested = time.perf_counter()
             time.sleep(PAUSE_S)
-            if number % REPACK_EVERY:
-                spans["reading"].append((started, ended))
-                spans["computing"].append((ended, computed))
-                spans["neither"].append((computed, time.perf_counter()))
+            round_["neither"] = rested, time.perf_counter()
+            for what, span in round_.items():
+                spans[what] += [] if repacks else [span]
     assert collections.Counter(seen) == {seen[0]: SNAPSHOTS + 1}
     return spans, inodes
+
+
+def prove(number: int, writers: list[Writer], taken: tuple[list[State], int, str], least: list[int]) -> str:
+    """A snapshot just taken shows each writer's work between two of its commands; its digest of all the rest."""
+    states, broken, others = taken
+    assert not broken
+    for writer, state, low, high in zip(writers, states, least, [writer.sent for writer in writers], strict=True):
+        matching = [k for k in range(low, high + 1) if writer.states[k] == state]
+        assert matching, (number, writer.top, low, high, difference(writer, state, low))
+    return others
 
 
 def difference(writer: Writer, state: State, number: int) -> object:
@@ -240,13 +244,14 @@ def assert_final(server: Server, folder: pathlib.Path, writers: list[Writer]) ->
 
 def report(backend: str, writers: list[Writer], spans: dict[str, Spans], repacks: int) -> None:
     """Print how the server fared; times decide nothing."""
-    took = {what: statistics.median(answered(writers, where)) * 1e3 for what, where in spans.items()}
+    took = {what: answered(writers, where) for what, where in spans.items()}
     done = sum(writer.answered for writer in writers)
-    length = statistics.median(ended - started for started, ended in spans["reading"]) * 1e3
+    length = statistics.median(ended - started for started, ended in spans["live"]) * 1e3
     print(
         f"\n{backend}: {SNAPSHOTS} snapshots of {length:.0f} ms, {done} changes, {repacks} repacks; a change took "
-        + ", ".join(f"{ms:.3f} ms beside {what}" for what, ms in took.items())
-        + f"; ratio of reading to computing {took['reading'] / took['computing']:.2f}"
+        + ", ".join(f"{statistics.median(s) * 1e3:.3f} ms ({len(s)}) beside {what}" for what, s in took.items())
+        + f"; live to copy {statistics.median(took['live']) / statistics.median(took['copy']):.2f}, "
+        + f"of means {statistics.fmean(took['live']) / statistics.fmean(took['copy']):.2f}"
     )
 
 

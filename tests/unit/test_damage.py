@@ -9,6 +9,7 @@ import pathlib
 import random
 import shutil
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -16,6 +17,7 @@ import pyxlist
 from pyxlist import image
 from pyxlist.cyrusdb import iter_records
 from tests.sources import DATA, value, write_flat
+from tests.unit.test_readers import FORMATS
 
 RECORDED = DATA / "alt-unix"
 SMALL = {f"user.u{n:02}": {"name": f"user.u{n:02}", "acl": {f"u{n:02}": "lrs", "ä": "l"}} for n in range(12)}
@@ -140,6 +142,28 @@ def test_what_happens_to_a_file_while_it_is_read(
         assert happens in (_truncate, _empty)
         assert str(path) in str(error)
     assert reads[0] > after
+
+
+@pytest.mark.parametrize("name", ["twoskip", "skiplist", "twom"])
+@pytest.mark.parametrize("step", ["_open_at_once", "_read_header"])
+def test_a_checkpoint_while_the_file_is_opened(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, name: str, step: str
+) -> None:
+    """Renamed over and emptied, as Cyrus does, before its size is asked: the new file is read, not nothing."""
+    path, after, done = tmp_path / "db", [(b"Nnew", b"%(A %())")], getattr(image, step)
+    path.write_bytes(FORMATS[name]([[(b"Nold", b"%(A %())")]]))
+    (tmp_path / "new").write_bytes(FORMATS[name]([list(after)]))
+
+    def checkpointed(*arguments: Any) -> Any:
+        result = done(*arguments)
+        if (tmp_path / "new").exists():
+            with path.open("r+b") as old:
+                (tmp_path / "new").rename(path)
+                old.truncate(0)
+        return result
+
+    monkeypatch.setattr(image, step, checkpointed)
+    assert list(iter_records(path)) == after
 
 
 def _outcome(path: pathlib.Path, octets: bytes) -> list[tuple[bytes, bytes]] | None:
