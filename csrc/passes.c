@@ -83,6 +83,81 @@ static bool hides_stepped(const pxl_view *view, const pxl_name *name, size_t len
     return name->category < CATEGORY_OWNER_DELETED && !memcmp(name->key + at, prefix.data, n < prefix.len ? n : prefix.len);
 }
 
+/* May an admin's leap pass over what lies in a domain?  Without virtdomains nothing there has a name. */
+static bool one_domain(const pxl_view *view, const pxl_name *name)
+{
+    return view->admin && !view->admin_domains && !view->crossdomains && !name->domain_len;
+}
+
+/* Write what all deleted mailboxes begin with to `text`; its length. */
+static size_t deleted_top(const pxl_view *view, uint8_t *text)
+{
+    const pxl_slice prefix = view->deleted_prefix;
+
+    if (!prefix.len || prefix.len >= PXL_NAME_MAX) return 0;
+    memcpy(text, prefix.data, prefix.len);
+    text[prefix.len] = PXL_SEPARATOR;
+    return prefix.len + 1;
+}
+
+/* The rest of what all patterns begin with, as it stands in keys, behind the `len` octets of `leap`.
+ * An octet that might stand for something else ends it. */
+static size_t add_common(const pxl_listing *listing, size_t at, uint8_t *leap, size_t len)
+{
+    const pxl_bytes *common = &listing->query->common;
+    const uint8_t separator = listing->view->separator;
+
+    for (; at < common->len && len < PXL_NAME_MAX; at++) {
+        uint8_t c = common->data[at];
+        if (c == '@' || c == '!' || c == '^' || (c == '.' && separator != '.')) break;
+        leap[len++] = c == separator ? PXL_SEPARATOR : c;
+    }
+    return len;
+}
+
+/* An admin's names differ from what all patterns begin with: to where those might stand, or out of the
+ * pass; 0 where that is not known.  Deleted mailboxes may be called as if they stood elsewhere, so none of
+ * them is passed over. */
+static size_t leap_to_common(const pxl_listing *listing, const pxl_name *name, const pxl_extname *external, size_t dead,
+                             uint8_t *leap)
+{
+    const pxl_bytes *common = &listing->query->common;
+    const size_t at = dead - 1, key_at = external->tail_key + (at - external->tail);
+    uint8_t deleted[PXL_NAME_MAX];
+    size_t len, deleted_len = deleted_top(listing->view, deleted);
+
+    if (!one_domain(listing->view, name) || at >= common->len || memcmp(external->text, common->data, at)) return 0;
+    if (deleted_len && pxl_starts(name->key, name->len, deleted, deleted_len)) return 0;
+    memcpy(leap, name->key, key_at);
+    if ((len = add_common(listing, at, leap, key_at)) == key_at) return 0;
+    if (pxl_compare(leap, len, name->key, name->len) <= 0 && !(len = after_prefix(name->key, external->tail_key, leap)))
+        len = SIZE_MAX;
+    if (deleted_len && pxl_compare(name->key, name->len, deleted, deleted_len) < 0
+        && (len == SIZE_MAX || pxl_compare(deleted, deleted_len, leap, len) < 0)) {
+        memcpy(leap, deleted, deleted_len);
+        len = deleted_len;
+    }
+    return len;
+}
+
+/* From a shared mailbox to users' mailboxes, for an admin: those below the deleted prefix (which may
+ * be called like others), then all others if any are `wanted`. */
+static size_t leap_to_users(const pxl_listing *listing, const pxl_name *name, pxl_category wanted, uint8_t *leap)
+{
+    size_t len;
+
+    if (!one_domain(listing->view, name)) return 0;
+    if ((len = deleted_top(listing->view, leap))) {
+        memcpy(leap + len, "user\x1f", 5);
+        len += 5;
+        if (pxl_starts(name->key, name->len, leap, len)) return 0;
+        if (pxl_compare(name->key, name->len, leap, len) < 0) return len;
+    }
+    memcpy(leap, "user\x1f", 5);
+    if (pxl_starts(name->key, name->len, leap, 5)) return 0; /* nobody's */
+    return wanted == CATEGORY_OTHER_USER && pxl_compare(name->key, name->len, leap, 5) < 0 ? 5 : SIZE_MAX;
+}
+
 /* Nothing longer can match once `dead` octets of the external name are read: the key to go on
  * with, its length, or 0 to go on with the next one. */
 static size_t leap_below(pxl_listing *listing, const pxl_name *name, const pxl_extname *external, size_t dead,
@@ -92,6 +167,8 @@ static size_t leap_below(pxl_listing *listing, const pxl_name *name, const pxl_e
 
     if (external->tail == SIZE_MAX || dead > external->tail_end) return 0;
     if (dead <= external->tail) return leap_out(listing, name, leap);
+    if (!selects(listing, PXL_SELECT_SUBSCRIBED) && (len = leap_to_common(listing, name, external, dead, leap)))
+        return len;
     len = external->tail_key + (dead - external->tail);
     /* A domain may begin as this name does; none goes on after a separator. */
     if (!name->domain_len && (listing->view->admin_domains || listing->view->crossdomains)) {
@@ -125,18 +202,22 @@ static size_t leap_over(const pxl_listing *listing, const pxl_name *name, pxl_ca
         leap[domain + 4]++;
         return domain + 5;
     }
+    if (name->category == CATEGORY_SHARED && (wanted == CATEGORY_OTHER_USER || wanted == CATEGORY_OTHER_DELETED))
+        return leap_to_users(listing, name, wanted, leap);
     return 0;
 }
 
 /* A leap in the keys that subscriptions are kept under.  A flat list has dots elsewhere: what ends right
  * above a separator is the same in every order. */
-static size_t leap_subscribed(const pxl_listing *listing, uint8_t *leap, size_t len)
+static size_t leap_subscribed(const pxl_listing *listing, const pxl_subject *subject, uint8_t *leap, size_t len)
 {
     const pxl_slice owner = listing->view->owner;
+    bool owned;
 
     if (!len || len == SIZE_MAX || leap[len - 1] != PXL_SEPARATOR + 1) return 0;
-    if (!listing->own_pass) return len;
-    if (!pxl_starts(leap, len, owner.data, owner.len)) return 0;
+    owned = owner.len && pxl_starts(leap, len, owner.data, owner.len);
+    if (owned != (owner.len && pxl_starts(subject->key, subject->key_len, owner.data, owner.len))) return 0;
+    if (!owned) return len;
     memmove(leap + 5, leap + owner.len, len - owner.len);
     memcpy(leap, "INBOX", 5);
     return 5 + len - owner.len;
@@ -168,7 +249,7 @@ static size_t consider(pxl_listing *listing, pxl_category wanted, const pxl_subj
     }
     if (!dead) return 0;
     if (selects(listing, PXL_SELECT_SUBSCRIBED))
-        return leap_subscribed(listing, leap, leap_below(listing, &name, &external, dead, leap));
+        return leap_subscribed(listing, subject, leap, leap_below(listing, &name, &external, dead, leap));
     return leap_below(listing, &name, &external, dead, leap);
 }
 
@@ -203,7 +284,7 @@ static bool applies(const pxl_listing *listing, size_t pass)
     case PASS_OWNER_DELETED:
         return view->own && !view->admin && view->allow_deleted;
     default:
-        return view->admin || (view->allow_deleted && view->shared);
+        return (view->admin || (view->allow_deleted && view->shared)) && leads_into(listing, view->deleted_prefix);
     }
 }
 

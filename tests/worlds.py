@@ -317,8 +317,8 @@ _FORMS: Final = (
 )
 
 
-def random_listing(rng: Random, config: Mapping[str, str]) -> bytes:
-    """A LIST or one of its kin."""
+def random_listing(rng: Random, config: Mapping[str, str], world: World | None = None) -> bytes:
+    """A LIST or one of its kin; half of its patterns begin like a name of the world, if there is one."""
     words = {
         "s": "/" if config.get("unixhierarchysep", "yes") == "yes" else ".",
         "S": config.get("sharedprefix", "Shared Folders"),
@@ -326,11 +326,21 @@ def random_listing(rng: Random, config: Mapping[str, str]) -> bytes:
         "A": config.get("altprefix", "Alt Folders"),
     }
     # A list of empty patterns alone is answered by nothing at all, not even a tagged line.
-    p, q = (rng.choice(_PATTERNS).format(**words) for _ in range(2))
+    near = [*_near_names(rng, config, world)] if world is not None else []
+    p, q = (rng.choice(_PATTERNS).format(**words) if not near or rng.random() < 0.5 else near.pop() for _ in range(2))
     form = rng.choice(_FORMS)
     if '("' in form and not p:
         p = "*"
     return form.format(r=rng.choice(_REFERENCES).format(**words), p=p, q=q).encode()
+
+
+def _near_names(rng: Random, config: Mapping[str, str], world: World) -> Iterator[str]:
+    """Two patterns: the beginning of a mailbox's or a subscription's name, then what may follow."""
+    keys = [*world.mailboxes, *(key for keys in world.subscribed.values() for key in keys)]
+    for _ in range(2 if keys else 0):
+        name = _typed(rng, config, rng.choice(keys).decode(errors="replace"))
+        if name.isascii() and name.isprintable() and not set(name) & set('"\\'):
+            yield name[: rng.randint(1, len(name))] + rng.choice(("", "*", "%", "%", "/%", "%/%", "*%"))
 
 
 def random_question(rng: Random, config: Mapping[str, str], world: World) -> bytes:

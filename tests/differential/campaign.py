@@ -140,7 +140,7 @@ class Campaign:
 
     def _battery(self, rng: Random, options: Mapping[str, str], world: World) -> list[bytes]:
         half = self.questions // 2
-        listings = [random_listing(rng, options) for _ in range(self.questions - half)]
+        listings = [random_listing(rng, options, world) for _ in range(self.questions - half)]
         return listings + [random_question(rng, options, world) for _ in range(half)]
 
     def _keep(self, host: Host, world: World, found: Sequence[Difference]) -> None:

@@ -63,7 +63,7 @@ def check_world(rng: Random, listings: int, questions: int) -> None:
     """One world, one configuration, some questions of everybody."""
     options = random_configuration(rng)
     world = random_world(rng, domains=options["virtdomains"] != "off")
-    battery = [random_listing(rng, options) for _ in range(listings)]
+    battery = [random_listing(rng, options, world) for _ in range(listings)]
     battery += [random_question(rng, options, world) for _ in range(questions)]
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
