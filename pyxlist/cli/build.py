@@ -39,7 +39,8 @@ def command(
     SOURCE that is damaged, a full disk and Ctrl-C leave INDEX as it was. Doing it again changes nothing.
 
     With --salvage damage does not stop the build: records that are sound and whose transaction is whole are
-    taken, and each place that could not be read is listed with its offset.
+    taken, and each place that could not be read is listed with its offset. INDEX is then equal to what could
+    be read, and the exit status is 0: look for lines that begin with "lost", or at "lost" in the JSON.
 
     SOURCE may be the live file of a running server, which is never made to wait; a dump that Cyrus' tools
     wrote; or - for either of them on standard input.
@@ -56,7 +57,8 @@ def command(
       getent group > groups
       pyxlist build mailboxes.db INDEX --groups groups --subscriptions /var/lib/imap
 
-    Exit status: 0 INDEX is equal to SOURCE; 3 SOURCE or INDEX cannot be used.
+    Exit status: 0 INDEX is equal to SOURCE, or with --salvage to what could be read of it; 3 SOURCE or INDEX
+    cannot be used.
     """
     config = None if imapd_conf is None else Config.from_imapd_conf(imapd_conf)
     with progress_bar(not as_json) as progress:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import json
 import os
 import pathlib
+import re
 import resource
 import shutil
 import subprocess
@@ -80,6 +82,45 @@ def test_a_damaged_source_is_named_and_the_index_left_alone(index: pathlib.Path,
     assert_unharmed(index)
     assert run("build", damaged, index.parent / "fresh").returncode == 3
     assert sorted(os.listdir(index.parent)) == ["damaged.db", "index"]
+
+
+def test_a_salvage_ends_well_and_lists_what_was_lost(index: pathlib.Path) -> None:
+    """Status 0; a line for each place with its offset, then the sum; all mailboxes elsewhere are there."""
+    damaged, fresh = index.parent / "damaged.db", index.parent / "fresh"
+    damaged.write_bytes(SOURCES["zeroes for a record"])
+    done = run("build", damaged, fresh, "--salvage")
+    assert (done.returncode, done.stderr) == (0, b"")
+    made, *lost, total = done.stdout.decode().splitlines()
+    assert made.startswith(f"made {fresh}: ")
+    places = [re.fullmatch(r"lost (\d+) octets at offset (\d+): \S.*", line) for line in lost]
+    assert places
+    assert all(place and 89000 < int(place[2]) < 90400 for place in places)
+    octets = sum(int(place[1]) for place in places if place)
+    assert total == f"lost in all: {len(places)} places, {octets} octets"
+    with pyxlist.open(fresh) as opened, pyxlist.open(index) as original:
+        assert list(opened.check()) == []
+        here, there = ({entry.name: entry for entry in one.entries()} for one in (opened, original))
+    assert 0 < len(there) - len(here) < 5
+    assert here.items() <= there.items()
+
+
+def test_a_salvage_tells_programs_what_was_lost(index: pathlib.Path) -> None:
+    """The JSON has the number of places and each with offset, size and reason; for a whole source it has none."""
+    damaged = index.parent / "damaged.db"
+    damaged.write_bytes(SOURCES["zeroes for a record"])
+    lost = json.loads(run("build", damaged, index, "--salvage", "--json").stdout)["lost"]
+    assert lost["places"] == len(lost["listed"]) > 0
+    assert lost["size_bytes"] == sum(place["size_bytes"] for place in lost["listed"]) >= 400
+    assert all(place["reason"] and place["offset"] for place in lost["listed"])
+    lost = json.loads(run("build", DATA / "mailboxes.db", index, "--salvage", "--json").stdout)["lost"]
+    assert lost == {"places": 0, "size_bytes": 0, "listed": []}
+    assert_unharmed(index)
+
+
+def test_the_manual_tells_how_a_salvage_ends() -> None:
+    """`build --help` says that the status is 0 whatever was lost, and what to look for."""
+    page = " ".join(run("build", "--help").stdout.decode().split())
+    assert 'the exit status is 0: look for lines that begin with "lost"' in page
 
 
 def test_damage_is_said_with_its_place(tmp_path: pathlib.Path) -> None:
