@@ -59,6 +59,15 @@ static inline uint64_t pxl_le64(const uint8_t *p)
     return v;
 }
 
+/* Both halves of the 128-bit product, added without carry. */
+static inline uint64_t pxl_multiply_fold(uint64_t a, uint64_t b)
+{
+    __extension__ typedef unsigned __int128 wide;
+    wide product = (wide)a * b;
+
+    return (uint64_t)product ^ (uint64_t)(product >> 64);
+}
+
 /* LEB128 of at most five octets.  Moves `*p` on and returns true, or leaves it and returns false
  * when the number does not end before `end` or exceeds 32 bits. */
 static inline bool pxl_varint_get(const uint8_t **p, const uint8_t *end, uint32_t *value)

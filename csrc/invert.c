@@ -61,6 +61,7 @@ struct pxl_inversion {
     size_t identifiers_len, identifiers_cap;
     uint32_t *slots;         /* hash table: number + 1, 0 for empty; a power of two long */
     size_t slots_len;
+    uint64_t seed;           /* nobody can make identifiers that meet in the table without knowing it */
     uint32_t *by_text;       /* identifier numbers sorted by their octets */
     uint32_t *by_identifier; /* grant numbers in identifier, then name order */
     pxl_ranked *by_uniqueid; /* uniques by uniqueid, then name */
@@ -94,12 +95,13 @@ static void *push(void **array, size_t *len, size_t *cap, size_t size)
 #define PUSH(inversion, array) \
     push((void **)&(inversion)->array, &(inversion)->array##_len, &(inversion)->array##_cap, sizeof *(inversion)->array)
 
-pxl_inversion *pxl_inversion_new(size_t target)
+pxl_inversion *pxl_inversion_new(size_t target, uint64_t seed)
 {
     static const uint8_t zero = 0; /* LMDB has no empty keys: see layout.py, WHOLE_TABLE */
     pxl_inversion *inversion = calloc(1, sizeof *inversion);
 
     if (!inversion) return NULL;
+    inversion->seed = seed;
     for (int table = 0; table < PXL_TABLES; table++) {
         inversion->cutters[table] = pxl_cutter_new(target, 511);
         if (!inversion->cutters[table]
@@ -141,12 +143,15 @@ pxl_slice pxl_inversion_take(pxl_inversion *inversion, int table)
 
 /* ---- identifiers ------------------------------------------------------------------------------- */
 
-static uint32_t hash_of(pxl_slice text)
+uint32_t pxl_identifier_hash(uint64_t seed, const uint8_t *text, size_t len)
 {
-    uint64_t h = 0xcbf29ce484222325u;
+    uint64_t key = pxl_multiply_fold(seed ^ 0x9e3779b97f4a7c15u, 0xd1b54a32d192ed03u) | 1, h = seed ^ len, word;
 
-    for (size_t i = 0; i < text.len; i++) h = (h ^ text.data[i]) * 0x100000001b3u;
-    return (uint32_t)(h ^ (h >> 32));
+    for (; len >= 8; text += 8, len -= 8) h = pxl_multiply_fold(h ^ pxl_le64(text), key);
+    word = 0;
+    for (size_t i = 0; i < len; i++) word |= (uint64_t)text[i] << (8 * i);
+    h = pxl_multiply_fold(h ^ word, key);
+    return (uint32_t)(h ^ h >> 32);
 }
 
 static bool grow_slots(pxl_inversion *inversion)
@@ -169,7 +174,7 @@ static bool grow_slots(pxl_inversion *inversion)
 /* The number of an identifier, new or known; UINT32_MAX when there is no memory. */
 static uint32_t intern(pxl_inversion *inversion, pxl_slice text)
 {
-    uint32_t hash = hash_of(text);
+    uint32_t hash = pxl_identifier_hash(inversion->seed, text.data, text.len);
     identifier *new;
     size_t at;
 

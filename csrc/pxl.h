@@ -286,8 +286,10 @@ enum { PXL_IDENTIFIER_MAX = 255 };
 
 typedef struct pxl_inversion pxl_inversion;
 
-/* `target` is the size of a block in octets. */
-pxl_inversion *pxl_inversion_new(size_t target);
+/* `target` is the size of a block in octets; `seed` a random number, for the hash table of identifiers. */
+pxl_inversion *pxl_inversion_new(size_t target, uint64_t seed);
+/* The hash of an identifier in that table. */
+uint32_t pxl_identifier_hash(uint64_t seed, const uint8_t *text, size_t len);
 void pxl_inversion_free(pxl_inversion *inversion);
 /* Take up to `limit` records from `reader` (which must stay open until pxl_inversion_free: names
  * are borrowed from its image) and write their directory blocks.  PXL_MORE or PXL_END. */

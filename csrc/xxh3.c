@@ -48,15 +48,6 @@ static const uint8_t SECRET[SECRET_LEN] = {
     0x45, 0xcb, 0x3a, 0x8f, 0x95, 0x16, 0x04, 0x28, 0xaf, 0xd7, 0xfb, 0xca, 0xbb, 0x4b, 0x40, 0x7e,
 };
 
-/* Both halves of the 128-bit product, added without carry. */
-static inline uint64_t multiply_fold(uint64_t a, uint64_t b)
-{
-    __extension__ typedef unsigned __int128 wide;
-    wide product = (wide)a * b;
-
-    return (uint64_t)product ^ (uint64_t)(product >> 64);
-}
-
 static inline uint64_t avalanche(uint64_t h)
 {
     h ^= h >> 37;
@@ -80,7 +71,7 @@ static inline uint64_t rotate(uint64_t x, int n)
 
 static inline uint64_t mix16(const uint8_t *data, const uint8_t *secret)
 {
-    return multiply_fold(pxl_le64(data) ^ pxl_le64(secret), pxl_le64(data + 8) ^ pxl_le64(secret + 8));
+    return pxl_multiply_fold(pxl_le64(data) ^ pxl_le64(secret), pxl_le64(data + 8) ^ pxl_le64(secret + 8));
 }
 
 static uint64_t hash_1to3(const uint8_t *data, size_t len)
@@ -108,7 +99,7 @@ static uint64_t hash_9to16(const uint8_t *data, size_t len)
     uint64_t low = pxl_le64(data) ^ pxl_le64(SECRET + 24) ^ pxl_le64(SECRET + 32);
     uint64_t high = pxl_le64(data + len - 8) ^ pxl_le64(SECRET + 40) ^ pxl_le64(SECRET + 48);
 
-    return avalanche(len + __builtin_bswap64(low) + high + multiply_fold(low, high));
+    return avalanche(len + __builtin_bswap64(low) + high + pxl_multiply_fold(low, high));
 }
 
 static uint64_t hash_17to128(const uint8_t *data, size_t len)
@@ -163,7 +154,7 @@ static uint64_t hash_long(const uint8_t *data, size_t len)
     }
     add_stripe(lanes, data + len - STRIPE, SECRET + SECRET_LEN - STRIPE - 7);
     for (int i = 0; i < LANES; i += 2)
-        sum += multiply_fold(lanes[i] ^ pxl_le64(SECRET + 11 + 8 * i), lanes[i + 1] ^ pxl_le64(SECRET + 11 + 8 * i + 8));
+        sum += pxl_multiply_fold(lanes[i] ^ pxl_le64(SECRET + 11 + 8 * i), lanes[i + 1] ^ pxl_le64(SECRET + 11 + 8 * i + 8));
     return avalanche(sum);
 }
 

@@ -13,6 +13,7 @@ from pyxlist.changes import Changes, changes_since
 from pyxlist.command import Prepared, View, prepared_for
 from pyxlist.config import Config
 from pyxlist.entry import Entry
+from pyxlist.errors import StoreError
 from pyxlist.follow.hooks import Hooks
 from pyxlist.index import check
 from pyxlist.index.durability import Durability
@@ -123,8 +124,10 @@ class Index:
 
         Nothing of it is kept when the block raises.  The block belongs to its thread.  Raises
         StoreBusyError, which says who holds the lock, when others write for longer than `timeout_s`;
-        StoreFullError without room; StoreError where the index may not be written.
+        StoreFullError without room; StoreError for an index opened read-only, and where it may not be written.
         """
+        if self.readonly:
+            raise StoreError("opened read-only", path=self._store.path, remedy="open it with readonly=False")
         with begin_write(self._store, timeout_s, durability) as transaction:
             yield Hooks(transaction)
 
@@ -174,8 +177,8 @@ def _bare_names(groups: Iterable[str]) -> tuple[str, ...]:
 
 
 def open_index(path: str | os.PathLike[str], readonly: bool = True) -> Index:
-    """Open an index directory.  `readonly=False` finds out at once whether it may be written, and is ready for
-    it; `Index.write` works without, where the files allow it.
+    """Open an index directory, for reading only unless `readonly=False`: `Index.write` is refused then.  With
+    `readonly=False` it is found out at once whether the files may be written.
 
     Raises StoreError when there is none, StoreVersionError for another layout, StoreDamagedError for one
     that is truncated.

@@ -31,8 +31,8 @@ from pyxlist.index import companions
 from pyxlist.index.checkpoint import write_checkpoint
 from pyxlist.index.datafile import DATA, promised_bytes, reserve_length
 from pyxlist.index.env import Store, create_store, open_store
-from pyxlist.index.layout import BLOCK_BYTES, WHOLE_TABLE, iter_blocks, iter_changes, pack_meta, unpack_meta
-from pyxlist.index.rows import iter_blocks_of
+from pyxlist.index.layout import WHOLE_TABLE, iter_blocks, iter_changes, pack_meta, unpack_meta
+from pyxlist.index.rows import iter_blocks_of, new_inversion
 from pyxlist.index.write import Change, apply_changes
 
 __all__ = ["BuildReport", "build", "differences", "is_vacant"]
@@ -163,7 +163,7 @@ def _create(
     with _workplace(path) as fresh:
         store = create_store(fresh)
         try:
-            inversion = _inversion()
+            inversion = new_inversion()
             _fill(store, inversion, reader, header, told)
             header, counts = dataclasses.replace(header, keys=keys_found(inversion)), _counts(inversion, reader)
             with store.env.begin(write=True) as txn:
@@ -273,13 +273,6 @@ def _taken(inversion: Any, table: int) -> memoryview:
     return memoryview(ffi.buffer(items.data, items.len)) if items.len else memoryview(b"")
 
 
-def _inversion() -> Any:
-    inversion = lib.pxl_inversion_new(BLOCK_BYTES)
-    if not inversion:
-        raise MemoryError("out of memory")
-    return ffi.gc(inversion, lib.pxl_inversion_free)
-
-
 class _Appender:
     """Appends finished blocks to the tables of a store nobody else sees, committing every 4 MiB."""
 
@@ -364,7 +357,7 @@ def _update(
     store = open_store(path)
     try:
         with store.write() as txn:
-            inversion = _inversion()
+            inversion = new_inversion()
             changes = list(_differences(txn, store, inversion, reader, header, told))
             apply_changes(txn, store.tables, changes)
             header, counts = dataclasses.replace(header, keys=keys_found(inversion)), _counts(inversion, reader)
@@ -381,7 +374,7 @@ def _update(
 
 def differences(txn: Any, store: Store, reader: Any, header: Source) -> Iterator[Change]:
     """Every mailbox whose directory row is not what the source says, in key order; for `verify`."""
-    return _differences(txn, store, _inversion(), reader, header, _Told(None))
+    return _differences(txn, store, new_inversion(), reader, header, _Told(None))
 
 
 def _differences(txn: Any, store: Store, inversion: Any, reader: Any, header: Source, told: _Told) -> Iterator[Change]:

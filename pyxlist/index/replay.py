@@ -27,8 +27,8 @@ from pyxlist.cyruslog import Change, Delete, DeleteBefore, Put
 from pyxlist.errors import CorruptSourceError, GapError
 from pyxlist.index import write
 from pyxlist.index.checkpoint import Checkpoint, write_checkpoint
-from pyxlist.index.layout import BLOCK_BYTES, WHOLE_TABLE
-from pyxlist.index.rows import find_row, row_before
+from pyxlist.index.layout import WHOLE_TABLE
+from pyxlist.index.rows import find_row, new_inversion, row_before
 
 __all__ = ["Replayed", "replay"]
 
@@ -81,7 +81,7 @@ class _Replay:
         self._tables = tables
         self._settled = settled
         self._pending: dict[bytes, bytes | None] = {}
-        self._inversion = ffi.gc(lib.pxl_inversion_new(BLOCK_BYTES), lib.pxl_inversion_free)
+        self._inversion = new_inversion()
 
     def apply(self, change: Change) -> None:
         match change:

@@ -8,6 +8,7 @@ separator, and every block but the last says that more follow.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Container, Iterator
 from typing import Any
@@ -24,6 +25,7 @@ __all__ = [
     "iter_below",
     "iter_list",
     "iter_rows",
+    "new_inversion",
     "put_list",
     "remove_list",
     "row_before",
@@ -241,6 +243,14 @@ def _kept_cutter() -> Any:
     except AttributeError:
         _kept.cutter = _cutter()
         return _kept.cutter
+
+
+def new_inversion() -> Any:
+    """What turns records into the rows of an index (csrc/invert.c); nobody can know what it hashes with."""
+    inversion = lib.pxl_inversion_new(BLOCK_BYTES, int.from_bytes(os.urandom(8), "big"))
+    if not inversion:
+        raise MemoryError("out of memory")
+    return ffi.gc(inversion, lib.pxl_inversion_free)
 
 
 def _check(code: int) -> None:

@@ -64,7 +64,7 @@ def acknowledged(pid: int, reading: int, before: int) -> int:
 
 def writer(index_path: pathlib.Path, first: int, last: int, mode: Durability) -> Callable[[int], None]:
     def work(pipe: int) -> None:
-        with pyxlist.open(index_path) as index:
+        with pyxlist.open(index_path, readonly=False) as index:
             for number in range(first, last):
                 workload.run(index, number, number + 1, mode)
                 os.write(pipe, b"%d " % (number + 1))
@@ -113,7 +113,7 @@ def test_killed_at_a_named_point(tmp_path: pathlib.Path, module: Any, name: str,
         pid, pipe = child(killed_at(module, name, after, call, writer(index_path, 0, 6, mode)))
         acked = acknowledged(pid, pipe, 0)
         assert acked <= position(index_path, states) <= acked + 1
-        with pyxlist.open(index_path) as index:
+        with pyxlist.open(index_path, readonly=False) as index:
             workload.run(index, position(index_path, states), 6, Durability.EVERY_COMMIT)
         assert position(index_path, states) == 6
 
@@ -163,7 +163,7 @@ def test_killed_writers_and_readers_together(tmp_path: pathlib.Path) -> None:
 
     def creating(name: str) -> Callable[[int], None]:
         def work(pipe: int) -> None:
-            with pyxlist.open(index_path) as index:
+            with pyxlist.open(index_path, readonly=False) as index:
                 for number in range(10_000):
                     with index.write(durability=Durability.within(20)) as hooks:
                         hooks.mboxlist_createmailbox(f"{name}.{number}")
@@ -183,7 +183,7 @@ def test_killed_writers_and_readers_together(tmp_path: pathlib.Path) -> None:
         for pid, pipe in children:
             acked = acknowledged(pid, pipe, -1)
             created[str(pid)] = acked
-    with pyxlist.open(index_path) as index:
+    with pyxlist.open(index_path, readonly=False) as index:
         assert list(index.check()) == []
         live = sum("." in entry.name and entry.name.startswith("w") for entry in index.entries())
         assert live >= sum(acked + 1 for acked in created.values())

@@ -31,7 +31,7 @@ import os, sys, pyxlist
 from tests.crash import workload
 acks = os.open(sys.argv[2], os.O_WRONLY | os.O_CREAT)
 durability = pyxlist.Durability(int(sys.argv[3]))
-with pyxlist.open(sys.argv[1]) as index:
+with pyxlist.open(sys.argv[1], readonly=False) as index:
     for number in range(int(sys.argv[4])):
         workload.run(index, number, number + 1, durability)
         os.write(acks, b"%d" % (number + 1))
@@ -180,7 +180,7 @@ def test_unsynced_writes_are_marked_first(shim: pathlib.Path, tmp_path: pathlib.
     first = next(at for at, call in enumerate(calls) if call.kind == b"W" and call.offset)
     assert not [call for call in calls[first:] if call.kind == b"F"]
     assert (index_path / "unsynced").exists()
-    with pyxlist.open(index_path) as index:
+    with pyxlist.open(index_path, readonly=False) as index:
         workload.run(index, 5, 6, Durability.EVERY_COMMIT)
         assert list(index.check()) == []
     assert not (index_path / "unsynced").exists()

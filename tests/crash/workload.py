@@ -58,7 +58,7 @@ def digest(index: Index) -> bytes:
 def states(folder: pathlib.Path, count: int) -> list[bytes]:
     """Digests after 0, 1, ... count transactions."""
     folder.mkdir()
-    with pyxlist.open(make_index(folder)) as index:
+    with pyxlist.open(make_index(folder), readonly=False) as index:
         found = [digest(index)]
         for number in range(count):
             run(index, number, number + 1, Durability.within(1000))

@@ -32,7 +32,7 @@ static void check(pxl_slice value)
 /* The same value on its way into the index. */
 static void invert(pxl_slice value)
 {
-    pxl_inversion *inversion = pxl_inversion_new(512);
+    pxl_inversion *inversion = pxl_inversion_new(512, 0);
     pxl_error error = {0};
     pxl_slice name = {(const uint8_t *)"user\x1f" "bob", 8}, row;
 

@@ -90,7 +90,7 @@ static void invert_records(pxl_reader *reader, pxl_inversion *inversion, pxl_err
 static void invert(const uint8_t *data, size_t size, int options)
 {
     uint8_t *image = fuzz_copy(data, size);
-    pxl_inversion *inversion = pxl_inversion_new(512);
+    pxl_inversion *inversion = pxl_inversion_new(512, 0);
     pxl_reader *reader = NULL;
     pxl_error error = {0};
 

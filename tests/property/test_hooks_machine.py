@@ -137,7 +137,7 @@ class HooksMachine(RuleBasedStateMachine):
         self.options = {"altnamespace": alt, "unixhierarchysep": slash, "admins": "cyrus"}
         config = pyxlist.Config(altnamespace=alt, unixhierarchysep=slash, admins=("cyrus",))
         pyxlist.build(write_flat(self.path / "db", WORLD), self.path / "index", config)
-        self.index = pyxlist.open(self.path / "index")
+        self.index = pyxlist.open(self.path / "index", readonly=False)
 
     @rule(seed=st.integers(0, 1 << 30), count=st.integers(1, 6))
     def transact(self, seed: int, count: int) -> None:
@@ -190,7 +190,7 @@ TestHooksMachine.settings = settings(
 def work(path: str, seed: int, count: int) -> None:
     """One of several processes: transactions of its own."""
     chance = random.Random(seed)
-    with pyxlist.open(path) as index:
+    with pyxlist.open(path, readonly=False) as index:
         for _ in range(count):
             with index.write(timeout_s=60, durability=Durability.within(50)) as hooks:
                 for _ in range(chance.randrange(1, 4)):

@@ -109,7 +109,7 @@ def make(folder: pathlib.Path, config: pyxlist.Config) -> None:
         b"pub\x1fa": value("group:crew lrs", uniqueid="e"),
     }
     pyxlist.build(write_flat(folder / "db", world), folder / "index", config)
-    with pyxlist.open(folder / "index") as index, index.write() as hooks:
+    with pyxlist.open(folder / "index", readonly=False) as index, index.write() as hooks:
         for number, name in enumerate(NAMES):
             for userid in ("bob", "joe") if number % 2 else ("joe",):
                 hooks.mboxlist_changesub(name, userid, True, force=True)
@@ -126,7 +126,7 @@ def test_equal_tokens_mean_equal_answers(config: pyxlist.Config, script: list[St
     """After every hook: whoever's token is what it was has the same answers to a whole battery of commands."""
     with tempfile.TemporaryDirectory() as name:
         make(pathlib.Path(name), config)
-        with pyxlist.open(pathlib.Path(name) / "index") as index:
+        with pyxlist.open(pathlib.Path(name) / "index", readonly=False) as index:
             views = {userid: index.view(userid, groups=GROUPS.get(userid, ())) for userid in USERS}
 
             def look() -> dict[str, tuple[bytes, list[pyxlist.Answer]]]:
@@ -166,7 +166,7 @@ def test_equal_tokens_mean_equal_answers(config: pyxlist.Config, script: list[St
 def test_answers_that_depend_on_more_than_rights(tmp_path: pathlib.Path, command: bytes, step: Step) -> None:
     """A record that only its name matters of, a type that is told to everybody, a number that STATUS prints."""
     make(tmp_path, pyxlist.Config())
-    with pyxlist.open(tmp_path / "index") as index:
+    with pyxlist.open(tmp_path / "index", readonly=False) as index:
         view = index.view("ann")
         assert try_step(index, lambda hooks: hooks.mboxlist_createmailbox("user.ann.Rnd.x"))
         assert try_step(index, lambda hooks: hooks.mboxlist_setacl("user.bob.Work", "group:staff", ""))
@@ -182,7 +182,7 @@ def test_changes_add_up(rounds: list[list[Step]]) -> None:
     """Applying what `changes` tells to what was known before gives what LIST shows now, and nothing is told twice."""
     with tempfile.TemporaryDirectory() as name:
         make(pathlib.Path(name), pyxlist.Config(admins=("cyrus",)))
-        with pyxlist.open(pathlib.Path(name) / "index") as index:
+        with pyxlist.open(pathlib.Path(name) / "index", readonly=False) as index:
             view = index.view("bob", groups=GROUPS["bob"])
             told = index.changes(view)
             known = set(told.appeared)

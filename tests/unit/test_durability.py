@@ -21,7 +21,7 @@ WORLD = {b"user\x1fu%03d" % n: value(f"u{n:03} lrswipkxtecdan anyone l", uniquei
 def index_path(tmp_path: pathlib.Path) -> Iterator[pathlib.Path]:
     pyxlist.build(write_flat(tmp_path / "db", WORLD), tmp_path / "index")
     yield tmp_path / "index"
-    with pyxlist.open(tmp_path / "index") as index:
+    with pyxlist.open(tmp_path / "index", readonly=False) as index:
         assert list(index.check()) == []
 
 
@@ -33,7 +33,7 @@ def churn(index: pyxlist.Index, changes: int) -> None:
 
 def test_a_mark_from_before_the_boot_is_refused(index_path: pathlib.Path) -> None:
     """Unsynced writes are fine while the machine runs, and refused once it has started anew."""
-    with pyxlist.open(index_path) as index:
+    with pyxlist.open(index_path, readonly=False) as index:
         with index.write(durability=pyxlist.Durability.REBUILDABLE) as hooks:
             hooks.mboxlist_createmailbox("quick")
         assert (index_path / "unsynced").exists()
@@ -43,7 +43,7 @@ def test_a_mark_from_before_the_boot_is_refused(index_path: pathlib.Path) -> Non
     with pytest.raises(pyxlist.StoreDamagedError, match="REBUILDABLE"):
         pyxlist.open(index_path)
     (index_path / "unsynced").write_text(durability._boot_id())
-    with pyxlist.open(index_path) as index, index.write():
+    with pyxlist.open(index_path, readonly=False) as index, index.write():
         assert not (index_path / "unsynced").exists()
 
 

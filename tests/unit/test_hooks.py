@@ -29,7 +29,7 @@ def index(tmp_path: pathlib.Path) -> Iterator[pyxlist.Index]:
     """An open index of WORLD; afterwards it is healthy, and equal to a fresh build of what it says."""
     config = pyxlist.Config(admins=("cyrus",))
     pyxlist.build(write_flat(tmp_path / "db", WORLD), tmp_path / "index", config)
-    with pyxlist.open(tmp_path / "index") as index:
+    with pyxlist.open(tmp_path / "index", readonly=False) as index:
         yield index
         assert list(index.check()) == []
         pyxlist.build(write_source_of(tmp_path / "again", index), tmp_path / "fresh", config)

@@ -83,7 +83,7 @@ def test_salvage_steps_over_a_name_too_long_to_be_held(tmp_path: pathlib.Path) -
 def test_a_value_too_long_for_the_tables_is_refused_unread() -> None:
     """A length that rows cannot have is corruption, and none of its octets are looked at."""
     inversion, error, row = (
-        ffi.gc(lib.pxl_inversion_new(4096), lib.pxl_inversion_free),
+        ffi.gc(lib.pxl_inversion_new(4096, 0), lib.pxl_inversion_free),
         ffi.new("pxl_error *"),
         ffi.new("pxl_slice *"),
     )
@@ -121,3 +121,25 @@ def test_one_octet_decides_how_a_name_is_printed(tmp_path: pathlib.Path, length:
         answer = index.view("bob").respond(b'LIST "" "*"').untagged
         assert [line for line in lines.values() if line not in answer] == []
         assert len(answer) == sum(map(len, lines.values()))
+
+
+def test_identifiers_that_meet_under_one_seed_part_under_another() -> None:
+    """Nobody who does not know a build's seed can choose identifiers that fill one place of its hash table."""
+    octets = [b"u%d" % number for number in range(1 << 16)]
+
+    def places(seed: int, identifiers: list[bytes]) -> list[int]:
+        return [lib.pxl_identifier_hash(seed, text, len(text)) % 4096 for text in identifiers]
+
+    crowd = [text for text, place in zip(octets, places(1, octets), strict=True) if place < 64]
+    assert len(crowd) > 700
+    for seed in (0, 2, 3, 1 << 63, random.Random(7).getrandbits(64)):
+        assert len([place for place in places(seed, crowd) if place < 64]) < len(crowd) / 20
+        assert len(set(places(seed, octets))) == 4096
+
+
+@pytest.mark.parametrize("length", range(26))
+def test_every_octet_of_an_identifier_counts(length: int) -> None:
+    """Changing one octet, or the length, changes the hash."""
+    text = bytes(range(33, 33 + length))
+    variants = {text, text + b"\0"} | {text[:at] + b"x" + text[at + 1 :] for at in range(length)}
+    assert len({lib.pxl_identifier_hash(5, variant, len(variant)) for variant in variants}) == length + 2

@@ -78,7 +78,7 @@ def test_a_relative_path_survives_a_change_of_directory(
 ) -> None:
     """A daemon that opens, goes to / and forks: writes and children go on finding the index."""
     monkeypatch.chdir(index_path.parent)
-    with pyxlist.open(index_path.name) as index:
+    with pyxlist.open(index_path.name, readonly=False) as index:
         monkeypatch.chdir("/")
         with index.write() as hooks:
             hooks.mboxlist_createmailbox("new")
@@ -117,7 +117,7 @@ def test_growing_while_it_is_opened_is_not_truncated(index_path: pathlib.Path, m
 
 def test_answers_taken_slowly_hold_no_snapshot(index_path: pathlib.Path) -> None:
     """Between two pieces of an answer, and after an iteration was given up, no old page is kept."""
-    with pyxlist.open(index_path) as index:
+    with pyxlist.open(index_path, readonly=False) as index:
         view = index.view("u00001")
         pieces, items = view.stream(b'LIST "" "*"'), view.list()
         first, item = next(pieces), next(items)
@@ -131,7 +131,7 @@ def test_answers_taken_slowly_hold_no_snapshot(index_path: pathlib.Path) -> None
 
 def test_a_closed_index_says_so(index_path: pathlib.Path) -> None:
     """Everything that was made of it raises a StoreError then, in a forked child as well; closing twice is fine."""
-    index = pyxlist.open(index_path)
+    index = pyxlist.open(index_path, readonly=False)
     view = index.view("u00001")
     entries, found = index.entries(), index.check()
     next(entries)
@@ -209,3 +209,14 @@ def test_a_command_that_asks_for_gigabytes_is_refused() -> None:
     assert refused == command.Answer("NO", "Too many patterns", b"")
     assert isinstance(prepare(b'LIST "" (%s*)' % (b"a " * 20_000)), Query)
     assert isinstance(prepare(b'LIST "" "%s"' % (b"a" * 1_000_000)), Query)
+
+
+def test_an_index_opened_read_only_is_not_written(index_path: pathlib.Path) -> None:
+    """Writing has to be asked for at the opening; beside one that did, in the same process, too."""
+    with pyxlist.open(index_path) as index, pyxlist.open(index_path, readonly=False) as writable:
+        with pytest.raises(pyxlist.StoreError, match="read-only; open it with readonly=False"), index.write():
+            raise AssertionError
+        with writable.write() as hooks:
+            hooks.mboxlist_createmailbox("seen")
+        assert index.lookup("seen") is not None
+        assert list(index.check()) == []

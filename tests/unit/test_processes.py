@@ -48,7 +48,7 @@ def in_child(work: Callable[[], None]) -> int:
 
 # --- forks ---
 
-WRITE_SOON = "import sys, pyxlist\nwith pyxlist.open(sys.argv[1]).write(timeout_s=0.1): pass"
+WRITE_SOON = "import sys, pyxlist\nwith pyxlist.open(sys.argv[1], readonly=False).write(timeout_s=0.1): pass"
 
 
 def test_a_fork_inside_a_write_block(index_path: pathlib.Path) -> None:
@@ -72,7 +72,7 @@ def test_a_fork_inside_a_write_block(index_path: pathlib.Path) -> None:
             [
                 sys.executable,
                 "-c",
-                "import sys, pyxlist\nwith pyxlist.open(sys.argv[1]).write(timeout_s=0.1): pass",
+                "import sys, pyxlist\nwith pyxlist.open(sys.argv[1], readonly=False).write(timeout_s=0.1): pass",
                 index_path,
             ],
             capture_output=True,
@@ -87,7 +87,7 @@ def test_a_child_keeps_no_lock_of_a_parent_that_died(index_path: pathlib.Path) -
     """A writer forked and was killed inside its block: its child, still alive, is not in the way."""
     script = (
         "import os, sys, time, pyxlist\n"
-        "with pyxlist.open(sys.argv[1]).write():\n"
+        "with pyxlist.open(sys.argv[1], readonly=False).write():\n"
         "    pid = os.fork()\n"
         "    if not pid: time.sleep(30)\n"
         "    print(pid, flush=True)\n"
@@ -99,7 +99,7 @@ def test_a_child_keeps_no_lock_of_a_parent_that_died(index_path: pathlib.Path) -
         parent.kill()
         parent.wait()
         try:
-            with pyxlist.open(index_path) as index, index.write(timeout_s=5) as hooks:
+            with pyxlist.open(index_path, readonly=False) as index, index.write(timeout_s=5) as hooks:
                 hooks.mboxlist_createmailbox("free")
         finally:
             os.kill(child, signal.SIGKILL)
@@ -107,7 +107,7 @@ def test_a_child_keeps_no_lock_of_a_parent_that_died(index_path: pathlib.Path) -
 
 def test_workers_of_a_pre_fork_server(index_path: pathlib.Path) -> None:
     """Eight children of one process that has the index open list and write; every write is there."""
-    with pyxlist.open(index_path) as index:
+    with pyxlist.open(index_path, readonly=False) as index:
         list(index.view("u001").list())
 
         def work(number: int) -> None:
@@ -127,7 +127,7 @@ def test_workers_of_a_pre_fork_server(index_path: pathlib.Path) -> None:
 
 
 def write_some(index_path: pathlib.Path, number: int) -> None:
-    with pyxlist.open(index_path) as index:
+    with pyxlist.open(index_path, readonly=False) as index:
         for turn in range(5):
             with index.write() as hooks:
                 hooks.mboxlist_createmailbox(f"s{number}.{turn}")
@@ -153,7 +153,7 @@ def test_threads_read_while_the_first_write_reopens(index_path: pathlib.Path) ->
     """Listing goes on in four threads while the environment is replaced under them, again and again."""
     failures: list[BaseException] = []
     stop = threading.Event()
-    with pyxlist.open(index_path) as index:
+    with pyxlist.open(index_path, readonly=False) as index:
 
         def read() -> None:
             view = index.view("u001")
@@ -211,7 +211,7 @@ def test_revocation_is_seen_by_the_next_call_of_another_process(index_path: path
     """A process with the index open answers without the mailbox as soon as the other's block has ended."""
     script = (
         "import sys, pyxlist\n"
-        "view = pyxlist.open(sys.argv[1]).view('u002')\n"
+        "view = pyxlist.open(sys.argv[1], readonly=False).view('u002')\n"
         "for line in sys.stdin: print(view.rights(line.strip()), flush=True)\n"
     )
     command = [sys.executable, "-c", script, str(index_path)]
@@ -224,7 +224,7 @@ def test_revocation_is_seen_by_the_next_call_of_another_process(index_path: path
             return str(told.readline().strip())
 
         assert ask() == "l"
-        with pyxlist.open(index_path) as index:
+        with pyxlist.open(index_path, readonly=False) as index:
             for rights, expected in (("", "None"), ("lr", "lr")) * 3:
                 with index.write() as hooks:
                     hooks.mboxlist_setacl("user.u001", "anyone", rights)
@@ -252,7 +252,7 @@ def test_a_reader_that_stands_still_is_named(
     monkeypatch.setattr(readers, "READER_PATIENCE_S", 0.0)
     child = hold_reader(index_path)
     try:
-        with pyxlist.open(index_path) as index:
+        with pyxlist.open(index_path, readonly=False) as index:
             for number in range(3):
                 index._store.watch.looked_s = 0.0
                 with caplog.at_level(logging.WARNING, "pyxlist"), index.write() as hooks:
@@ -272,7 +272,7 @@ def test_a_reader_that_stands_still_is_named(
 
 def test_readers_that_are_killed_do_not_let_the_file_grow(index_path: pathlib.Path) -> None:
     """Twenty readers die inside a snapshot each; two hundred writes afterwards need no new pages."""
-    with pyxlist.open(index_path) as index:
+    with pyxlist.open(index_path, readonly=False) as index:
         for _ in range(2):
             children = [hold_reader(index_path) for _ in range(10)]
             for child in children:
@@ -311,14 +311,14 @@ def test_an_index_replaced_under_its_users(index_path: pathlib.Path) -> None:
         pyxlist.build(index_path.parent / "db", index_path)
         with pytest.raises(pyxlist.StoreError, match="replaced"), index.write():
             pass
-    with pyxlist.open(index_path) as index, index.write() as hooks:
+    with pyxlist.open(index_path, readonly=False) as index, index.write() as hooks:
         hooks.mboxlist_createmailbox("new")
 
 
 def test_nested_writes_name_their_own_process(index_path: pathlib.Path) -> None:
     """A write block inside a write block times out and says who holds the lock."""
     with (
-        pyxlist.open(index_path) as index,
+        pyxlist.open(index_path, readonly=False) as index,
         index.write(),
         pytest.raises(pyxlist.StoreBusyError, match=f"pid {os.getpid()}"),
         index.write(timeout_s=0.05),
@@ -368,7 +368,7 @@ def test_asyncio_writes_through_one_thread(index_path: pathlib.Path) -> None:
             loop = asyncio.get_running_loop()
             await asyncio.gather(*(loop.run_in_executor(writer, grant, index, number) for number in range(10)))
 
-    with pyxlist.open(index_path) as index:
+    with pyxlist.open(index_path, readonly=False) as index:
         asyncio.run(main(index))
         entry = index.lookup("user.u001")
         assert entry is not None and len(entry.acl) == 12
