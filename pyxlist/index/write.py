@@ -120,8 +120,8 @@ class Effects:
     def note(self, key: bytes, old: Entry | None, new: Entry | None, owners: Iterable[bytes]) -> None:
         """Take one change into account; `owners` are the posting lists that one of the two entries stands in."""
         self.growth += (new is not None) - (old is not None)
-        self._generations |= _owners_in(key)
         if _shown(old) != _shown(new):
+            self._generations |= _owners_in(key)
             self._generations.add(tree_generation(key))
             self._generations.update(owner[:-1] for owner in owners)
             if any(entry is not None and int(entry.mbtype) & _TRANSIENT for entry in (old, new)):
