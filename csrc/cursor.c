@@ -343,8 +343,7 @@ pxl_cursor *pxl_listing_probe(pxl_listing *listing, const pxl_cursor *like)
     return listing->pool[listing->pool_len - 1];
 }
 
-/* A probing cursor on the one list of a role, sought to `key`; NULL when no row is there. */
-static pxl_cursor *probe_at(pxl_listing *listing, int role, const uint8_t *key, size_t len)
+pxl_cursor *pxl_listing_probe_at(pxl_listing *listing, int role, const uint8_t *key, size_t len)
 {
     pxl_cursor *list = pxl_listing_list(listing, role), *probe;
 
@@ -352,7 +351,7 @@ static pxl_cursor *probe_at(pxl_listing *listing, int role, const uint8_t *key, 
     return pxl_cursor_seek(listing, probe, key, len) ? probe : NULL;
 }
 
-static bool is_at(const pxl_cursor *cursor, const uint8_t *key, size_t len)
+bool pxl_cursor_is_at(const pxl_cursor *cursor, const uint8_t *key, size_t len)
 {
     if (!cursor || cursor->row.keylen != len) return false;
     for (size_t i = 0; i < len; i++)
@@ -362,9 +361,9 @@ static bool is_at(const pxl_cursor *cursor, const uint8_t *key, size_t len)
 
 bool pxl_listing_lookup(pxl_listing *listing, const uint8_t *key, size_t len, uint32_t *mbtype)
 {
-    pxl_cursor *at = probe_at(listing, PXL_ROLE_DIRECTORY, key, len);
+    pxl_cursor *at = pxl_listing_probe_at(listing, PXL_ROLE_DIRECTORY, key, len);
 
-    if (!is_at(at, key, len)) return false;
+    if (!pxl_cursor_is_at(at, key, len)) return false;
     *mbtype = at->mbtype;
     return true;
 }
@@ -377,35 +376,18 @@ bool pxl_listing_has_children(pxl_listing *listing, const uint8_t *key, size_t l
     if (len > PXL_NAME_MAX) return false;
     memcpy(below, key, len);
     below[len++] = 0x1f;
-    for (at = probe_at(listing, PXL_ROLE_DIRECTORY, below, len); at && at->on_row; pxl_cursor_next(listing, at)) {
+    for (at = pxl_listing_probe_at(listing, PXL_ROLE_DIRECTORY, below, len); at && at->on_row; pxl_cursor_next(listing, at)) {
         if (!pxl_starts(at->row.key, at->row.keylen, below, len)) return false;
         if (!(at->mbtype & (PXL_TOMBSTONE | PXL_INTERMEDIATE))) return true;
     }
     return false;
 }
 
-/* Subscriptions are kept relative to the owner: his own tree, by string prefix, begins "INBOX", so
- * that no shared mailbox whose name does can be subscribed to. */
-bool pxl_listing_subscribed(pxl_listing *listing, const uint8_t *key, size_t len)
-{
-    pxl_slice owner = listing->view->owner;
-    uint8_t stored[PXL_NAME_MAX + 8];
-    size_t cut = owner.len && pxl_starts(key, len, owner.data, owner.len) ? owner.len : 0, head = cut ? 5 : 0;
-    pxl_cursor *at;
-
-    if (len > PXL_NAME_MAX || (!cut && pxl_starts(key, len, (const uint8_t *)"INBOX", 5))) return false;
-    memcpy(stored, "INBOX", head);
-    memcpy(stored + head, key + cut, len - cut);
-    len += head - cut;
-    at = probe_at(listing, PXL_ROLE_SUBSCRIPTIONS, stored, len);
-    return is_at(at, stored, len);
-}
-
 pxl_slice pxl_listing_special_use(pxl_listing *listing, const uint8_t *key, size_t len)
 {
-    pxl_cursor *at = probe_at(listing, PXL_ROLE_SPECIAL_USE, key, len);
+    pxl_cursor *at = pxl_listing_probe_at(listing, PXL_ROLE_SPECIAL_USE, key, len);
 
-    return is_at(at, key, len) ? at->row.payload : (pxl_slice){NULL, 0};
+    return pxl_cursor_is_at(at, key, len) ? at->row.payload : (pxl_slice){NULL, 0};
 }
 
 /* What a list says of the subject: its row, or NULL. */
@@ -414,7 +396,7 @@ static const pxl_cursor *row_of(pxl_listing *listing, const pxl_cursor *list, co
     pxl_cursor *probe = pxl_listing_probe(listing, list);
 
     if (!probe || !pxl_cursor_seek(listing, probe, subject->key, subject->key_len)) return NULL;
-    return is_at(probe, subject->key, subject->key_len) ? probe : NULL;
+    return pxl_cursor_is_at(probe, subject->key, subject->key_len) ? probe : NULL;
 }
 
 /* Unite rights with those of the highest class so far, `best`, or put them in their place. */

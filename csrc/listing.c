@@ -4,10 +4,13 @@
  *     fold.c       the part of a candidate's name that a pattern matched is an event; events make rows
  *     ancestors.c  rows of ancestors that do not exist, for clients that ask for them
  *     recursive.c  RECURSIVEMATCH: events of all passes, sorted
+ *     subscribed.c RETURN (SUBSCRIBED): is a row's mailbox subscribed to
  */
 #include <stdlib.h>
 
 #include "listing.h"
+
+#define MOST_KEPT 4096u      /* rows that the memory is not given back of */
 
 pxl_listing *pxl_listing_new(const pxl_callbacks *callbacks, void *handle, pxl_error *error)
 {
@@ -27,7 +30,7 @@ void pxl_listing_free(pxl_listing *listing)
     pxl_bytes_free(&listing->last.name);
     pxl_bytes_free(&listing->last.key);
     pxl_bytes_free(&listing->resume);
-    pxl_recursive_forget(listing, 0);
+    pxl_kept_forget(listing, 0);
     pxl_bytes_free(&listing->out);
     pxl_bytes_free(&listing->numbers);
     free(listing->pool);
@@ -100,7 +103,8 @@ static void reset(pxl_listing *listing, const pxl_view *view, const pxl_query *q
     listing->pool_len = listing->candidates.count = listing->candidates.on_rows = 0;
     listing->pass = 0;
     listing->resuming = listing->finished = listing->saw_alt = listing->last.set = false;
-    listing->matches_len = listing->matches_at = listing->match_text.len = 0;
+    listing->kept_len = listing->kept_at = listing->kept_text.len = 0;
+    listing->others_known = false;
     for (size_t i = 0; i < sizeof listing->heads / sizeof *listing->heads; i++) listing->heads[i].len = 0;
 }
 
@@ -126,6 +130,7 @@ int pxl_listing_run(pxl_listing *listing, size_t limit)
     listing->out.len = listing->numbers.len = 0;
     if ((result = pxl_passes_walk(listing, limit)) != PXL_OK) return result;
     if (selects(listing, PXL_SELECT_RECURSIVEMATCH)) result = pxl_recursive_answer(listing, limit);
+    if (result != PXL_MORE) pxl_kept_forget(listing, MOST_KEPT);
     if (listing->failed) return listing->failed;
     return result == PXL_MORE ? PXL_MORE : PXL_END;
 }
@@ -139,6 +144,11 @@ int pxl_listing_answer(pxl_listing *listing, const pxl_view *view, const pxl_que
     if (result == PXL_OK) result = pxl_listing_run(listing, SIZE_MAX);
     *answer = pxl_listing_output(listing);
     return result;
+}
+
+void pxl_slice_point(pxl_slice *slice, const uint8_t *data, size_t len)
+{
+    *slice = (pxl_slice){data, len};
 }
 
 pxl_slice pxl_listing_output(const pxl_listing *listing)

@@ -7,6 +7,8 @@
  *     fold.c       what a pattern matched of a candidate's name: events, folded into rows
  *     ancestors.c  rows of ancestors that do not exist, for clients that ask for them
  *     recursive.c  RECURSIVEMATCH: the events of all passes, sorted
+ *     subscribed.c RETURN (SUBSCRIBED): is a row's mailbox subscribed to
+ *     kept.c       rows kept until all are known
  *     answer.c     one row -> its flags -> octets
  *     listing.c    the public calls
  */
@@ -143,11 +145,11 @@ typedef struct {
     pxl_bytes key;           /* the mailbox's, or what it would be where none exists */
 } pxl_answer_row;
 
-/* An event kept for RECURSIVEMATCH. */
+/* A row kept for later. */
 typedef struct {
-    pxl_answer_row row;      /* of name and key only the lengths */
-    size_t at;               /* in match_text: the name, then the key; it rises from event to event */
-} pxl_match;
+    pxl_answer_row row;      /* of name and key only the lengths, until all are sorted */
+    size_t at;               /* in kept_text: the name, then the key; it rises from row to row */
+} pxl_kept;
 
 struct pxl_listing {
     const pxl_view *view;
@@ -169,9 +171,10 @@ struct pxl_listing {
     size_t taken;            /* length of the key that the merge gave last; SIZE_MAX: none in this pass */
 
     pxl_answer_row last;     /* the one row of memory that decides flags */
-    pxl_match *matches;      /* RECURSIVEMATCH: every event, sorted at the end */
-    size_t matches_len, matches_cap, matches_at;
-    pxl_bytes match_text;    /* their names and keys */
+    pxl_kept *kept;          /* RECURSIVEMATCH: every event, sorted at the end; else see subscribed.c */
+    size_t kept_len, kept_cap, kept_at;
+    pxl_bytes kept_text;     /* their names and keys */
+    bool others_known;       /* RETURN (SUBSCRIBED): subscriptions read otherwise are kept */
     uint8_t found[PXL_NAME_MAX];  /* key of what a subscription led to, if it is not its own */
     pxl_bytes out, numbers;
     struct {                 /* a line up to its name, for attributes met before */
@@ -198,11 +201,15 @@ bool pxl_merge_reaches(const pxl_listing *listing, const uint8_t *key, size_t le
  * receives a copy, and holds that of the row before until then. */
 bool pxl_merge_take(pxl_listing *listing, uint8_t *key, pxl_subject *subject);
 
+/* A probing cursor on the one list of a role, sought to `key`; NULL when no row is there. */
+pxl_cursor *pxl_listing_probe_at(pxl_listing *listing, int role, const uint8_t *key, size_t len);
+/* Is it at this very key? */
+bool pxl_cursor_is_at(const pxl_cursor *cursor, const uint8_t *key, size_t len);
+
 /* Is there a record of this key name, and of what mbtype? */
 bool pxl_listing_lookup(pxl_listing *listing, const uint8_t *key, size_t len, uint32_t *mbtype);
 /* Does any live mailbox stand below it, whoever may see it? */
 bool pxl_listing_has_children(pxl_listing *listing, const uint8_t *key, size_t len);
-bool pxl_listing_subscribed(pxl_listing *listing, const uint8_t *key, size_t len);
 pxl_slice pxl_listing_special_use(pxl_listing *listing, const uint8_t *key, size_t len);
 /* Stored rights of the view, united over its identifiers. */
 uint32_t pxl_listing_rights(pxl_listing *listing, const pxl_subject *subject);
@@ -258,8 +265,20 @@ void pxl_ancestors_mention(pxl_listing *listing, const pxl_event *e);
 bool pxl_recursive_hear(pxl_listing *listing, const pxl_event *e);
 /* After the last pass: write rows until about `limit` octets are there.  PXL_MORE or PXL_OK. */
 int pxl_recursive_answer(pxl_listing *listing, size_t limit);
-/* Let go of the memory of very many events. */
-void pxl_recursive_forget(pxl_listing *listing, size_t most);
+
+/* ---- subscribed.c */
+
+bool pxl_listing_subscribed(pxl_listing *listing, const uint8_t *key, size_t len);
+
+/* ---- kept.c */
+
+void pxl_kept_add(pxl_listing *listing, const pxl_answer_row *row);
+/* After the last: by name, of one name as they came. */
+void pxl_kept_sort(pxl_listing *listing);
+/* Is there one of this name?  They are sorted. */
+bool pxl_kept_has(const pxl_listing *listing, pxl_slice name);
+/* Let go of the memory of more than `most`. */
+void pxl_kept_forget(pxl_listing *listing, size_t most);
 
 /* ---- answer.c */
 

@@ -43,6 +43,7 @@ _FLAGS: Final = (
 # Numbers of a view's lists; posting lists follow, two an identifier.
 _SPECIAL_USE, _DIRECTORY, _SUBSCRIPTIONS, _POSTINGS = range(4)
 _OK, _ABSENT, _FAILED = int(lib.PXL_OK), int(lib.PXL_ABSENT), int(lib.PXL_E_FETCH)
+_point: Final = lib.pxl_slice_point
 _OUTPUT_IMAP: Final = lib.PXL_OUTPUT_IMAP
 _OUTPUT_ITEMS: Final = lib.PXL_OUTPUT_ITEMS
 _NEVER: Final = b"\xff"  # no key of the directory: its blocks are fetched where they are needed
@@ -141,40 +142,42 @@ def _fetch(handle: Any, number: int, key: Any, key_len: int, after: int, block: 
     if found is None:
         return _ABSENT
     # `found` is held by the reader until the next block of this list.
-    block.data, block.len = ffi.from_buffer(found), len(found)
+    _point(block, found, len(found))
     return _OK
 
 
-def _ask(kernel: _Kernel, out: Any, question: Callable[[], bytes | None]) -> int:
-    try:
-        answer = question()
-    except BaseException as error:
-        kernel.failure = error
-        return int(lib.PXL_E_FETCH)
+def _tell(kernel: _Kernel, out: Any, answer: bytes | None) -> int:
+    """Hand over what the server answered; the kernel reads it before it asks again."""
     if answer is None:
-        return int(lib.PXL_ABSENT)
+        return _ABSENT
     kernel.answer = answer
-    out.data, out.len = ffi.from_buffer(answer), len(answer)
-    return int(lib.PXL_OK)
+    _point(out, answer, len(answer))
+    return _OK
 
 
 @ffi.def_extern(name="pxl_py_status", error=lib.PXL_E_FETCH, onerror=_interrupted)  # type: ignore[untyped-decorator]
 def _status(handle: Any, key: Any, key_len: int, out: Any) -> int:
     kernel: _Kernel = ffi.from_handle(handle)
-    name = ffi.buffer(key, key_len)[:]
-    assert kernel.query is not None
-    items = kernel.query.status_items
-    return _ask(kernel, out, lambda: kernel.lister.status(name, items))
+    try:
+        query: Query = kernel.query  # type: ignore[assignment]
+        return _tell(kernel, out, kernel.lister.status(ffi.buffer(key, key_len)[:], query.status_items))
+    except BaseException as error:
+        kernel.failure = error
+        return _FAILED
 
 
 @ffi.def_extern(name="pxl_py_metadata", error=lib.PXL_E_FETCH, onerror=_interrupted)  # type: ignore[untyped-decorator]
 def _metadata(handle: Any, key: Any, key_len: int, out: Any) -> int:
     kernel: _Kernel = ffi.from_handle(handle)
-    name = ffi.buffer(key, key_len)[:]
-    query = kernel.query
-    assert query is not None
-    ask = kernel.lister.metadata
-    return _ask(kernel, out, lambda: ask(name, query.metadata_items, query.metadata_options) if ask else None)
+    try:
+        query: Query = kernel.query  # type: ignore[assignment]
+        if not (ask := kernel.lister.metadata):
+            return _ABSENT
+        name = ffi.buffer(key, key_len)[:]
+        return _tell(kernel, out, ask(name, query.metadata_items, query.metadata_options))
+    except BaseException as error:
+        kernel.failure = error
+        return _FAILED
 
 
 _CALLBACKS: Final = ffi.new(

@@ -335,11 +335,14 @@ def random_listing(rng: Random, config: Mapping[str, str], world: World | None =
 
 
 def _near_names(rng: Random, config: Mapping[str, str], world: World) -> Iterator[str]:
-    """Two patterns: the beginning of a mailbox's or a subscription's name, then what may follow."""
+    """Patterns, at most two: the beginning of a mailbox's or a subscription's name, then what may follow.
+
+    Names with parentheses and the like are left out: a server dies of some patterns with them.
+    """
     keys = [*world.mailboxes, *(key for keys in world.subscribed.values() for key in keys)]
     for _ in range(2 if keys else 0):
         name = _typed(rng, config, rng.choice(keys).decode(errors="replace"))
-        if name.isascii() and name.isprintable() and not set(name) & set('"\\'):
+        if all(letter.isascii() and (letter.isalnum() or letter in " -./#@") for letter in name):
             yield name[: rng.randint(1, len(name))] + rng.choice(("", "*", "%", "%", "/%", "%/%", "*%"))
 
 
