@@ -297,15 +297,37 @@ static uint8_t *put_literal_head(uint8_t *p, size_t len)
     return p + 4;
 }
 
-/* A dlist string and a space: bare where nothing in it means anything, else quoted, else a literal. */
-static bool put_string(pxl_bytes *out, pxl_slice text)
+/* Are the first `len` of sixteen octets bare ones? */
+static inline bool are_bare(const uint8_t *p, size_t len)
 {
-    enum { AROUND = 32 };
+    static const octets16 place = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+    octets16 v, odd;
+    uint64_t found[2];
+
+    memcpy(&v, p, sizeof v);
+    odd = (octets16)(v - '!' > '~' - '!') | (octets16)(v == '"') | (octets16)(v == '%') | (octets16)(v == '(')
+          | (octets16)(v == ')') | (octets16)(v == '\\') | (octets16)(v == '{');
+    odd &= (octets16)(place < (uint8_t)len);
+    memcpy(found, &odd, sizeof odd);
+    return !(found[0] | found[1]);
+}
+
+/* A dlist string and a space: bare where nothing in it means anything, else quoted, else a literal.  The text stands
+ * before `end`, in memory that may be read up to there. */
+static bool put_string(pxl_bytes *out, pxl_slice text, const uint8_t *end)
+{
+    enum { AROUND = 32, SHORT = 16 };
     uint8_t spelling = text.len ? 0 : QUOTES, *p;
 
     if (text.len > SIZE_MAX - AROUND || !pxl_bytes_room(out, text.len + AROUND)) return false;
-    for (size_t i = 0; i < text.len; i++) spelling |= SPELLING[text.data[i]];
     p = out->data + out->len;
+    if (text.len && text.len <= SHORT && end - text.data >= SHORT && are_bare(text.data, text.len)) { /* nearly every one */
+        memcpy(p, text.data, SHORT);
+        p[text.len] = ' ';
+        out->len += text.len + 1;
+        return true;
+    }
+    for (size_t i = 0; i < text.len; i++) spelling |= SPELLING[text.data[i]];
     if (spelling & LITERAL)
         p = put_literal_head(p, text.len);
     else if (spelling)
@@ -348,7 +370,7 @@ static int read_acl(scanner *s, pxl_bytes *acl, pxl_error *error)
 
     while ((result = next_member(s, &begun, &identifier, error)) == PXL_OK) {
         if ((result = scan_text(s, &rights, error)) < 0) return result;
-        if (!put_string(acl, identifier) || !put_string(acl, rights)) return no_memory(error);
+        if (!put_string(acl, identifier, s->end) || !put_string(acl, rights, s->end)) return no_memory(error);
     }
     return result == PXL_END ? PXL_OK : result;
 }
@@ -356,18 +378,19 @@ static int read_acl(scanner *s, pxl_bytes *acl, pxl_error *error)
 /* The dlist letter of a member, 0 for one that is skipped. */
 static char letter_of(pxl_slice name)
 {
-    static const struct {
-        const char *name;
-        uint8_t len;
-        char letter;
-    } LETTERS[] = {
-        {"mtime", 5, 'M'}, {"uidvalidity", 11, 'V'}, {"createdmodseq", 13, 'C'}, {"foldermodseq", 12, 'F'},
-        {"mbtype", 6, 'T'}, {"partition", 9, 'P'}, {"acl", 3, 'A'}, {"uniqueid", 8, 'I'}, {"server", 6, 'S'},
-    };
-
-    for (size_t i = 0; i < sizeof LETTERS / sizeof *LETTERS; i++)
-        if (pxl_same(name.data, name.len, (const uint8_t *)LETTERS[i].name, LETTERS[i].len)) return LETTERS[i].letter;
-    return 0;
+#define IS(text) (!memcmp(name.data, text, sizeof text - 1))
+    switch (name.len) {
+    case 3: return IS("acl") ? 'A' : 0;
+    case 5: return IS("mtime") ? 'M' : 0;
+    case 6: return IS("mbtype") ? 'T' : IS("server") ? 'S' : 0;
+    case 8: return IS("uniqueid") ? 'I' : 0;
+    case 9: return IS("partition") ? 'P' : 0;
+    case 11: return IS("uidvalidity") ? 'V' : 0;
+    case 12: return IS("foldermodseq") ? 'F' : 0;
+    case 13: return IS("createdmodseq") ? 'C' : 0;
+    default: return 0;
+    }
+#undef IS
 }
 
 static int read_field(scanner *s, state *st, char letter, pxl_error *error)
@@ -380,7 +403,7 @@ static int read_field(scanner *s, state *st, char letter, pxl_error *error)
     if (letter == 'A' && s->p < s->end && *s->p == '{') return read_acl(s, &st->acl, error);
     if ((result = scan_text(s, &text, error)) < 0) return result;
     if (!text.data) return PXL_OK;
-    return pxl_bytes_add(&st->value, head, 2) && put_string(&st->value, text) ? PXL_OK : no_memory(error);
+    return pxl_bytes_add(&st->value, head, 2) && put_string(&st->value, text, s->end) ? PXL_OK : no_memory(error);
 }
 
 /* One mailbox's object -> st->value. */

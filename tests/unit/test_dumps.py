@@ -13,7 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import pyxlist
+from pyxlist.cyrusdb import iter_records
 from pyxlist.entry import Entry, Mbtype
+from tests.oracle.entries import read_entry
 from tests.sources import unpack, value, write_flat
 
 
@@ -179,3 +181,25 @@ def test_a_flat_database_is_no_dump(tmp_path: pathlib.Path) -> None:
     with pyxlist.open(tmp_path / "index") as index:
         assert index.stat()["checkpoint"]["format"] == "flat"
         assert [entry.name for entry in index.entries()] == ["a", "b"]
+
+
+def test_strings_of_every_length_and_octet(tmp_path: pathlib.Path) -> None:
+    """Each octet that means something to JSON or to a dlist, at each place of a string of each length, and none."""
+    texts = ["x" * length for length in range(1, 41)]
+    for odd in '"\\ %(){}\t\x1f\x7fé':
+        texts += [f"{'a' * before}{odd}{'z' * after}" for before in range(18) for after in (0, 1, 15, 16, 17)]
+    world = {f"user.u{n:05}": {"uniqueid": f"i{n}", "acl": {text: "lrs"}} for n, text in enumerate(texts)}
+    (tmp_path / "dump").write_text(json.dumps(world))
+    found = {key.decode(): read_entry(octets).acl for key, octets in iter_records(tmp_path / "dump")}
+    assert found == {f"user.u{n:05}": ((text.encode(), b"lrs"),) for n, text in enumerate(texts)}
+
+
+@pytest.mark.parametrize("odd", ["\n", "\t", "\0", "\x1f"])
+@pytest.mark.parametrize("where", ['{{"a{}": {{}}}}', '{{"a": {{"mbtype": "{}"}}}}', '{{"a": {{"other": ["{}"]}}}}'])
+def test_control_octets_are_refused_wherever_they_stand(tmp_path: pathlib.Path, odd: str, where: str) -> None:
+    """In a name, in a value that is read and in one that is passed over, behind any number of other octets."""
+    for before in range(36):
+        for after in (0, 1, 20):
+            (tmp_path / "dump").write_text(where.format("x" * before + odd + "x" * after))
+            with pytest.raises(pyxlist.CorruptSourceError, match="control octet"):
+                list(iter_records(tmp_path / "dump"))
