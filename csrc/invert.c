@@ -17,64 +17,13 @@
  */
 #include <stdlib.h>
 
-#include "arena.h"
 #include "bytes.h"
 #include "entry.h"
-#include "generation.h"
-#include "pxl.h"
+#include "invert.h"
 #include "radix.h"
 #include "reader.h"
-#include "rows.h"
 
-typedef struct {
-    const uint8_t *name;
-    uint32_t identifier;     /* number in `identifiers` */
-    uint32_t granted, denied;
-    uint16_t name_len;
-    uint16_t mbtype;
-} grant;
-
-typedef struct {
-    uint64_t prefix;         /* the first eight octets of the uniqueid, big-endian, to sort by */
-    const uint8_t *id, *name;
-    uint16_t id_len, name_len;
-} unique;
-
-typedef struct {
-    pxl_slice text;
-    uint32_t hash;
-    uint32_t grants;         /* how many grants name it */
-} identifier;
-
-struct pxl_inversion {
-    pxl_cutter *cutters[PXL_TABLES];
-    pxl_bytes row;           /* scratch: the directory row being made */
-    pxl_bytes changes;
-    bool changes_taken;
-
-    grant *grants;
-    size_t grants_len, grants_cap;
-    unique *uniques;
-    size_t uniques_len, uniques_cap;
-
-    identifier *identifiers;
-    size_t identifiers_len, identifiers_cap;
-    uint32_t *slots;         /* hash table: number + 1, 0 for empty; a power of two long */
-    size_t slots_len;
-    uint64_t seed;           /* nobody can make identifiers that meet in the table without knowing it */
-    uint32_t *by_text;       /* identifier numbers sorted by their octets */
-    uint32_t *by_identifier; /* grant numbers in identifier, then name order */
-    pxl_ranked *by_uniqueid; /* uniques by uniqueid, then name */
-
-    size_t identifier_at, grant_at, unique_at;  /* how far emit has come */
-    pxl_arena kept;          /* names and identifiers that stand nowhere else */
-    pxl_generation generation;
-    bool pending;
-    pxl_record record;       /* a record compare has taken and not used, while `pending` */
-    pxl_counts counts;
-};
-
-static int no_memory(pxl_error *error)
+int pxl_no_memory(pxl_error *error)
 {
     return pxl_fail(error, PXL_E_MEMORY, "out of memory", 0, 0, 0);
 }
@@ -121,6 +70,8 @@ void pxl_inversion_free(pxl_inversion *inversion)
     pxl_generation_free(&inversion->generation);
     pxl_bytes_free(&inversion->row);
     pxl_bytes_free(&inversion->changes);
+    pxl_bytes_free(&inversion->digests);
+    free(inversion->queue.records);
     free(inversion->grants);
     free(inversion->uniques);
     free(inversion->identifiers);
@@ -175,18 +126,18 @@ static bool grow_slots(pxl_inversion *inversion)
 static uint32_t intern(pxl_inversion *inversion, pxl_slice text)
 {
     uint32_t hash = pxl_identifier_hash(inversion->seed, text.data, text.len);
-    identifier *new;
+    pxl_identifier *new;
     size_t at;
 
     if (2 * (inversion->identifiers_len + 1) > inversion->slots_len && !grow_slots(inversion)) return UINT32_MAX;
     for (at = hash & (inversion->slots_len - 1); inversion->slots[at]; at = (at + 1) & (inversion->slots_len - 1)) {
-        const identifier *known = &inversion->identifiers[inversion->slots[at] - 1];
+        const pxl_identifier *known = &inversion->identifiers[inversion->slots[at] - 1];
         if (known->hash == hash && pxl_same(known->text.data, known->text.len, text.data, text.len))
             return inversion->slots[at] - 1;
     }
     new = PUSH(inversion, identifiers);
     if (!new) return UINT32_MAX;
-    *new = (identifier){text, hash, 0};
+    *new = (pxl_identifier){text, hash, 0};
     inversion->slots[at] = (uint32_t)inversion->identifiers_len;
     return (uint32_t)inversion->identifiers_len - 1;
 }
@@ -205,12 +156,12 @@ static bool matchable(pxl_slice text)
 static int add_grant(pxl_inversion *inversion, pxl_slice name, uint32_t mbtype, pxl_slice who, uint32_t granted,
                      uint32_t denied)
 {
-    grant *new;
+    pxl_grant *new;
     uint32_t number = intern(inversion, who);
 
     if (number == UINT32_MAX || inversion->grants_len >= UINT32_MAX || !(new = PUSH(inversion, grants)))
         return PXL_E_MEMORY;
-    *new = (grant){name.data, number, granted, denied, (uint16_t)name.len, (uint16_t)(mbtype & ~(uint32_t)PXL_LEGACY_DIRS)};
+    *new = (pxl_grant){name.data, number, granted, denied, (uint16_t)name.len, (uint16_t)(mbtype & ~(uint32_t)PXL_LEGACY_DIRS)};
     inversion->identifiers[number].grants++;
     inversion->counts.grants++;
     return PXL_OK;
@@ -254,7 +205,7 @@ static uint64_t prefix_of(pxl_slice id)
 
 static int invert_entry(pxl_inversion *inversion, pxl_slice name, const pxl_mbentry *entry)
 {
-    unique *new;
+    pxl_unique *new;
 
     inversion->counts.entries++;
     if (entry->mbtype & PXL_TOMBSTONE) {
@@ -263,7 +214,7 @@ static int invert_entry(pxl_inversion *inversion, pxl_slice name, const pxl_mben
     }
     if (entry->uniqueid.len) {
         if (!(new = PUSH(inversion, uniques))) return PXL_E_MEMORY;
-        *new = (unique){prefix_of(entry->uniqueid), entry->uniqueid.data, name.data, (uint16_t)entry->uniqueid.len,
+        *new = (pxl_unique){prefix_of(entry->uniqueid), entry->uniqueid.data, name.data, (uint16_t)entry->uniqueid.len,
                         (uint16_t)name.len};
     }
     if (entry->mbtype & PXL_INTERMEDIATE) {
@@ -276,7 +227,7 @@ static int invert_entry(pxl_inversion *inversion, pxl_slice name, const pxl_mben
 #define VALUE_MAX (UINT32_MAX / 4)  /* so that its row, which is never twice as long, has a length in 32 bits */
 
 /* Parse one mailbox's value and pack its directory row into inversion->row. */
-static int understand(pxl_inversion *inversion, pxl_slice name, pxl_slice value, uint64_t offset, pxl_mbentry *entry,
+int pxl_understand(pxl_inversion *inversion, pxl_slice name, pxl_slice value, uint64_t offset, pxl_mbentry *entry,
                       pxl_error *error)
 {
     int result;
@@ -299,25 +250,26 @@ static int understand(pxl_inversion *inversion, pxl_slice name, pxl_slice value,
 int pxl_inversion_row(pxl_inversion *inversion, pxl_slice name, pxl_slice value, pxl_slice *row, pxl_error *error)
 {
     pxl_mbentry entry;
-    int result = understand(inversion, name, value, 0, &entry, error);
+    int result = pxl_understand(inversion, name, value, 0, &entry, error);
 
     if (result == PXL_OK) *row = (pxl_slice){inversion->row.data, inversion->row.len};
     return result;
 }
 
-static int add_entry(pxl_inversion *inversion, pxl_slice name, const pxl_mbentry *entry, pxl_error *error)
+static int add_entry(pxl_inversion *inversion, pxl_slice name, pxl_slice value, const pxl_mbentry *entry,
+                     pxl_error *error)
 {
     pxl_slice row = {inversion->row.data, inversion->row.len};
 
     if (pxl_cutter_add(inversion->cutters[PXL_DIRECTORY], name, row) < 0
-        || invert_entry(inversion, name, entry) < 0)
-        return no_memory(error);
+        || pxl_stretch_add(inversion, name, value) < 0 || invert_entry(inversion, name, entry) < 0)
+        return pxl_no_memory(error);
     return PXL_OK;
 }
 
 /* The next mailbox and its entry, its directory row in inversion->row; with PXL_SALVAGE those that cannot
  * be understood are losses.  PXL_MORE as pxl_generation_next. */
-static int next_entry(pxl_inversion *inversion, pxl_reader *reader, uint64_t limit, pxl_record *record,
+int pxl_entry_next(pxl_inversion *inversion, pxl_reader *reader, uint64_t limit, pxl_record *record,
                       pxl_mbentry *entry, pxl_error *error)
 {
     int result;
@@ -325,7 +277,7 @@ static int next_entry(pxl_inversion *inversion, pxl_reader *reader, uint64_t lim
     do {
         result = pxl_generation_next(&inversion->generation, reader, limit, record, &inversion->counts, error);
         if (result != PXL_OK) return result;
-        result = understand(inversion, record->key, record->value, record->offset, entry, error);
+        result = pxl_understand(inversion, record->key, record->value, record->offset, entry, error);
         if (result != PXL_E_CORRUPT) return result;
         result = pxl_reader_lose(reader, result, "a mailbox that cannot be understood", record->offset, 0);
     } while (result == PXL_OK);
@@ -339,8 +291,8 @@ int pxl_inversion_feed(pxl_inversion *inversion, pxl_reader *reader, uint64_t li
     int result;
 
     while (limit--) {
-        result = next_entry(inversion, reader, limit, &record, &entry, error);
-        if (result == PXL_OK) result = add_entry(inversion, record.key, &entry, error);
+        result = pxl_entry_next(inversion, reader, limit, &record, &entry, error);
+        if (result == PXL_OK) result = add_entry(inversion, record.key, record.value, &entry, error);
         if (result != PXL_OK) return result;
     }
     return PXL_MORE;
@@ -353,9 +305,9 @@ int pxl_inversion_add(pxl_inversion *inversion, pxl_slice name, pxl_slice value,
 
     name.data = pxl_arena_keep(&inversion->kept, name);
     value.data = pxl_arena_keep(&inversion->kept, value);
-    if (!name.data || !value.data) return no_memory(error);
-    result = understand(inversion, name, value, 0, &entry, error);
-    return result == PXL_OK ? add_entry(inversion, name, &entry, error) : result;
+    if (!name.data || !value.data) return pxl_no_memory(error);
+    result = pxl_understand(inversion, name, value, 0, &entry, error);
+    return result == PXL_OK ? add_entry(inversion, name, value, &entry, error) : result;
 }
 
 /* ---- emitting ---------------------------------------------------------------------------------- */
@@ -417,7 +369,7 @@ size_t pxl_posting_encode(uint32_t mbtype, uint32_t granted, uint32_t denied, ui
     return (size_t)(p - out);
 }
 
-static bool owns(pxl_slice who, const grant *g)
+static bool owns(pxl_slice who, const pxl_grant *g)
 {
     uint8_t owner[PXL_NAME_MAX];
     size_t len = pxl_name_owner((pxl_slice){g->name, g->name_len}, owner, sizeof owner);
@@ -436,7 +388,7 @@ static int emit_list(pxl_inversion *inversion, pxl_slice who, uint8_t list, size
     owner[who.len] = list;
     result = pxl_cutter_start(cutter, (pxl_slice){owner, who.len + 1}, (pxl_slice){NULL, 0}, 0);
     while (result == PXL_OK && from < to) {
-        const grant *g = &inversion->grants[inversion->by_identifier[from]];
+        const pxl_grant *g = &inversion->grants[inversion->by_identifier[from]];
         uint32_t granted = g->granted, denied = g->denied;
         /* Several entries of one identifier in one ACL are united. */
         for (from++; from < to && inversion->grants[inversion->by_identifier[from]].name == g->name; from++) {
@@ -470,7 +422,7 @@ static int emit_postings(pxl_inversion *inversion, size_t limit)
 {
     if (!inversion->by_identifier && (!sort_identifiers(inversion) || !sort_grants(inversion))) return PXL_E_MEMORY;
     while (inversion->identifier_at < inversion->identifiers_len) {
-        const identifier *who = &inversion->identifiers[inversion->by_text[inversion->identifier_at]];
+        const pxl_identifier *who = &inversion->identifiers[inversion->by_text[inversion->identifier_at]];
         size_t from = inversion->grant_at, to = from + who->grants;
         int result = emit_list(inversion, who->text, PXL_LIST_LOOKUP, from, to);
         if (result == PXL_OK) result = emit_list(inversion, who->text, PXL_LIST_QUIET, from, to);
@@ -485,7 +437,7 @@ static int emit_postings(pxl_inversion *inversion, size_t limit)
 
 static int compare_uniques(const void *a, const void *b)
 {
-    const unique *x = ((const pxl_ranked *)a)->item, *y = ((const pxl_ranked *)b)->item;
+    const pxl_unique *x = ((const pxl_ranked *)a)->item, *y = ((const pxl_ranked *)b)->item;
     int order = pxl_compare(x->id, x->id_len, y->id, y->id_len);
 
     return order ? order : pxl_compare(x->name, x->name_len, y->name, y->name_len);
@@ -516,8 +468,8 @@ static void fetch_uniques(const pxl_inversion *inversion)
 
     if (left > 32) __builtin_prefetch(next[32].item);
     if (left > 16) {
-        __builtin_prefetch(((const unique *)next[16].item)->id);
-        __builtin_prefetch(((const unique *)next[16].item)->name);
+        __builtin_prefetch(((const pxl_unique *)next[16].item)->id);
+        __builtin_prefetch(((const pxl_unique *)next[16].item)->name);
     }
 }
 
@@ -530,7 +482,7 @@ static int emit_uniques(pxl_inversion *inversion, size_t limit)
     if (!inversion->by_uniqueid && !sort_uniques(inversion)) return PXL_E_MEMORY;
     while (inversion->unique_at < inversion->uniques_len) {
         fetch_uniques(inversion);
-        const unique *u = inversion->by_uniqueid[inversion->unique_at++].item;
+        const pxl_unique *u = inversion->by_uniqueid[inversion->unique_at++].item;
         memcpy(key, u->id, u->id_len);
         key[u->id_len] = 0;
         memcpy(key + u->id_len + 1, u->name, u->name_len);
@@ -549,64 +501,4 @@ int pxl_inversion_emit(pxl_inversion *inversion, int table, size_t limit, pxl_er
     if (table == PXL_POSTINGS) result = emit_postings(inversion, limit);
     if (table == PXL_UNIQUEIDS) result = emit_uniques(inversion, limit);
     return result < 0 ? pxl_fail(error, result, "writing the inverted index", 0, 0, 0) : result;
-}
-
-/* ---- comparing --------------------------------------------------------------------------------- */
-
-static int add_change(pxl_inversion *inversion, pxl_slice key, const pxl_slice *old, const pxl_slice *new)
-{
-    uint8_t head[10] = {(uint8_t)key.len, (uint8_t)(key.len >> 8)};
-    uint32_t lengths[2] = {old ? (uint32_t)old->len : UINT32_MAX, new ? (uint32_t)new->len : UINT32_MAX};
-    pxl_bytes *changes = &inversion->changes;
-
-    if (inversion->changes_taken) changes->len = 0;
-    inversion->changes_taken = false;
-    for (int i = 0; i < 8; i++) head[2 + i] = (uint8_t)(lengths[i / 4] >> (8 * (i % 4)));
-    if (!pxl_bytes_add(changes, head, sizeof head) || !pxl_bytes_add(changes, key.data, key.len)
-        || (old && !pxl_bytes_add(changes, old->data, old->len)) || (new && !pxl_bytes_add(changes, new->data, new->len)))
-        return PXL_E_MEMORY;
-    return PXL_OK;
-}
-
-pxl_slice pxl_inversion_changes(pxl_inversion *inversion)
-{
-    pxl_slice changes = {inversion->changes.data, inversion->changes_taken ? 0 : inversion->changes.len};
-
-    inversion->changes_taken = true;
-    return changes;
-}
-
-int pxl_inversion_compare(pxl_inversion *inversion, pxl_reader *reader, pxl_slice block, pxl_slice upper,
-                          pxl_error *error)
-{
-    pxl_row row;
-    pxl_mbentry entry;
-    int have_row, have_new = PXL_OK, result = PXL_OK;
-    const pxl_slice *key = &inversion->record.key;
-
-    pxl_row_start(&row, block);
-    have_row = pxl_row_next(&row);
-    for (;;) {
-        if (!inversion->pending && have_new == PXL_OK) {
-            have_new = next_entry(inversion, reader, UINT64_MAX, &inversion->record, &entry, error);
-            inversion->pending = have_new == PXL_OK;
-            inversion->counts.entries += inversion->pending;
-        }
-        if (have_new < 0) return have_new;
-        if (have_row < 0) return pxl_fail(error, PXL_E_BLOCK, "damaged directory block", 0, 0, 0);
-        bool below = inversion->pending
-                     && (!upper.len || pxl_compare(key->data, key->len, upper.data, upper.len) < 0);
-        if (have_row == PXL_END && !below) return inversion->pending ? PXL_MORE : PXL_END;
-        int order = have_row == PXL_END ? 1 : !below ? -1 : pxl_compare(row.key, row.keylen, key->data, key->len);
-        pxl_slice old = row.payload, new = {inversion->row.data, inversion->row.len}, old_key = {row.key, row.keylen};
-        if (order < 0)
-            result = add_change(inversion, old_key, &old, NULL);
-        else if (order > 0)
-            result = add_change(inversion, *key, NULL, &new);
-        else if (!pxl_same(old.data, old.len, new.data, new.len))
-            result = add_change(inversion, *key, &old, &new);
-        if (result < 0) return no_memory(error);
-        if (order <= 0) have_row = pxl_row_next(&row);
-        if (order >= 0) inversion->pending = false;
-    }
 }

@@ -305,11 +305,21 @@ int pxl_inversion_emit(pxl_inversion *inversion, int table, size_t limit, pxl_er
 pxl_slice pxl_inversion_take(pxl_inversion *inversion, int table);
 const pxl_counts *pxl_inversion_counts(const pxl_inversion *inversion);
 
-/* Instead of feed: take the records whose names are below `upper` (empty: all) from `reader` and
- * compare them with `block`, the directory rows of that range in an existing index.  Differences
- * go to pxl_inversion_changes.  PXL_MORE, or PXL_END when the reader has no more. */
-int pxl_inversion_compare(pxl_inversion *inversion, pxl_reader *reader, pxl_slice block, pxl_slice upper,
-                          pxl_error *error);
+/* After feed or add: the digests of all stretches (compare.c), as pxl_cutter_take gives blocks; their keys are
+ * the lowest names that may stand in them.  PXL_OK or PXL_E_MEMORY. */
+int pxl_inversion_digests(pxl_inversion *inversion, pxl_slice *digests);
+
+/* Instead of feed: hold the records whose names are below `upper` (empty: all) and digest them.  PXL_OK, PXL_ABSENT
+ * where the reader's records cannot be held, PXL_MORE if there are too many; those held are compared next. */
+int pxl_inversion_digest(pxl_inversion *inversion, pxl_reader *reader, const uint8_t *upper, size_t upper_len,
+                         uint64_t *digest, pxl_error *error);
+/* The records that were just digested are equal: go on behind them. */
+void pxl_inversion_pass(pxl_inversion *inversion);
+/* Take the records whose names are below `upper` (empty: all) from `reader` and compare them with the rows of
+ * `block` from `lower` on and below `upper`, which are all there are of that range in an existing index's
+ * directory.  Differences go to pxl_inversion_changes.  PXL_MORE, or PXL_END when the reader has no more. */
+int pxl_inversion_compare(pxl_inversion *inversion, pxl_reader *reader, pxl_slice block, pxl_slice lower,
+                          pxl_slice upper, pxl_error *error);
 /* Differences since the last call: u16 key length, u32 length of the old payload, u32 of the new
  * (0xFFFFFFFF: none), key, old, new. */
 pxl_slice pxl_inversion_changes(pxl_inversion *inversion);

@@ -208,6 +208,12 @@ int pxl_cutter_add(pxl_cutter *cutter, pxl_slice key, pxl_slice payload)
     return PXL_OK;
 }
 
+bool pxl_cutter_began(const pxl_cutter *cutter, pxl_slice *separator)
+{
+    *separator = (pxl_slice){cutter->separator, cutter->separator_len};
+    return cutter->rows == 1;
+}
+
 int pxl_cutter_finish(pxl_cutter *cutter)
 {
     return cutter->rows ? close_block(cutter, false) : PXL_OK;

@@ -68,4 +68,7 @@ static inline bool pxl_bytes_set(pxl_bytes *bytes, const void *data, size_t n)
 }
 void pxl_bytes_free(pxl_bytes *bytes);
 
+/* Whether the row added last began a block, and that block's separator. */
+bool pxl_cutter_began(const pxl_cutter *cutter, pxl_slice *separator);
+
 #endif

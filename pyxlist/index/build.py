@@ -32,7 +32,8 @@ from pyxlist.index.checkpoint import write_checkpoint
 from pyxlist.index.datafile import DATA, promised_bytes, reserve_length
 from pyxlist.index.env import Store, create_store, open_store
 from pyxlist.index.layout import WHOLE_TABLE, iter_blocks, iter_changes, pack_meta, unpack_meta
-from pyxlist.index.rows import iter_blocks_of, new_inversion
+from pyxlist.index.rows import block_at, new_inversion
+from pyxlist.index.stretches import cut_stretches, pack_digest, put_digests, read_stretches, seed_of
 from pyxlist.index.write import Change, apply_changes
 
 __all__ = ["BuildReport", "build", "differences", "is_vacant"]
@@ -163,10 +164,13 @@ def _create(
     with _workplace(path) as fresh:
         store = create_store(fresh)
         try:
-            inversion = new_inversion()
+            build_id = pack_meta(secrets.token_bytes(8))
+            inversion = new_inversion(seed_of(build_id))
             _fill(store, inversion, reader, header, told)
             header, counts = dataclasses.replace(header, keys=keys_found(inversion)), _counts(inversion, reader)
             with store.env.begin(write=True) as txn:
+                txn.put(b"build", build_id, db=store.tables["meta"])
+                put_digests(txn, store.tables, _digests_of(inversion))
                 _put_meta(txn, store, header, config or Config(), counts)
                 outcome = companions.store(txn, store.tables, config or Config(), beside)
             reserve_length(fresh / DATA, promised_bytes(fresh / DATA), os.stat(fresh / DATA).st_size)
@@ -298,6 +302,14 @@ class _Appender:
         self._dirty = 0
 
 
+def _digests_of(inversion: Any) -> dict[bytes, bytes]:
+    """The digests of the stretches that were read, by lowest name."""
+    digests = ffi.new("pxl_slice *")
+    if lib.pxl_inversion_digests(inversion, digests) < 0:
+        raise MemoryError("out of memory")
+    return dict(iter_blocks(ffi.buffer(digests.data, digests.len)[:])) if digests.len else {}
+
+
 def _counts(inversion: Any, reader: Any) -> dict[str, int]:
     counts = lib.pxl_inversion_counts(inversion)
     return {
@@ -337,7 +349,6 @@ def _report(
 
 def _put_meta(txn: Any, store: Store, header: Source, config: Config, counts: dict[str, int]) -> None:
     meta = store.tables["meta"]
-    txn.put(b"build", pack_meta(secrets.token_bytes(8)), db=meta)
     txn.put(b"config", pack_meta(config.to_dict()), db=meta)
     txn.put(b"counts", pack_meta({"mailboxes": counts["mailboxes"]}), db=meta)
     write_checkpoint(txn, store.tables, header, counts["other records"])
@@ -357,9 +368,11 @@ def _update(
     store = open_store(path)
     try:
         with store.write() as txn:
-            inversion = new_inversion()
-            changes = list(_differences(txn, store, inversion, reader, header, told))
+            inversion = new_inversion(seed_of(txn.get(b"build", db=store.tables["meta"]) or b""))
+            comparison = _Comparison(txn, store.tables, inversion, reader, header, told)
+            changes = list(comparison.differences(read_stretches(txn, store.tables)))
             apply_changes(txn, store.tables, changes)
+            comparison.keep_digests()
             header, counts = dataclasses.replace(header, keys=keys_found(inversion)), _counts(inversion, reader)
             stored = Config.from_dict(unpack_meta(txn.get(b"config", db=store.tables["meta"])))
             outcome = companions.store(txn, store.tables, config or stored, beside)
@@ -373,32 +386,79 @@ def _update(
 
 
 def differences(txn: Any, store: Store, reader: Any, header: Source) -> Iterator[Change]:
-    """Every mailbox whose directory row is not what the source says, in key order; for `verify`."""
-    return _differences(txn, store, new_inversion(), reader, header, _Told(None))
+    """Every mailbox whose directory row is not what the source says, in key order; for `verify`, so no digest
+    is believed.
+    """
+    return _Comparison(txn, store.tables, new_inversion(), reader, header, _Told(None)).rows(b"", b"")
 
 
-def _differences(txn: Any, store: Store, inversion: Any, reader: Any, header: Source, told: _Told) -> Iterator[Change]:
-    """Every mailbox whose directory row is not what the source says, in key order."""
-    error = ffi.new("pxl_error *")
-    held: tuple[bytes, bytes] | None = None
-    blocks = iter_blocks_of(txn, store.tables["directory"], WHOLE_TABLE)
-    for separator, block in blocks:
-        if held is not None:
-            yield from _compare(inversion, reader, held[1], separator, header, error)
-        held = separator, block
-        told.tell("compare", lib.pxl_reader_at(reader), header.end)
-    yield from _compare(inversion, reader, b"" if held is None else held[1], b"", header, error)
+class _Comparison:
+    """A source and an index walked side by side, once."""
 
+    def __init__(
+        self, txn: Any, tables: dict[str, Any], inversion: Any, reader: Any, header: Source, told: _Told
+    ) -> None:
+        self._txn = txn
+        self._tables = tables
+        self._inversion = inversion
+        self._reader = reader
+        self._header = header
+        self._told = told
+        self._error = ffi.new("pxl_error *")
+        self._fresh: dict[bytes, bytes] = {}  # digests of stretches that were compared row by row
+        self._too_long = False
 
-def _compare(inversion: Any, reader: Any, block: bytes, upper: bytes, header: Source, error: Any) -> Iterator[Change]:
-    code = lib.pxl_inversion_compare(
-        inversion, reader, (ffi.from_buffer(block), len(block)), (ffi.from_buffer(upper), len(upper)), error
-    )
-    if code < 0:
-        raise_core_error(error, header.path)
-    found = lib.pxl_inversion_changes(inversion)
-    if found.len:
-        yield from iter_changes(memoryview(ffi.buffer(found.data, found.len)))
+    def differences(self, stretches: list[tuple[bytes, bytes]]) -> Iterator[Change]:
+        """Every mailbox whose row is not what the source says, in key order; stretches with the source's digest
+        are passed over.
+        """
+        digest, ends = ffi.new("uint64_t *"), [lower for lower, _digest in stretches[1:]] + [b""]
+        for (lower, known), upper in zip(stretches, ends, strict=True):
+            code = lib.pxl_inversion_digest(self._inversion, self._reader, upper, len(upper), digest, self._error)
+            self._check(code)
+            self._too_long |= code == lib.PXL_MORE
+            found = pack_digest(digest[0]) if code == lib.PXL_OK else b""
+            if found and found == known:
+                lib.pxl_inversion_pass(self._inversion)
+                self._tell()
+                continue
+            if found:
+                self._fresh[lower] = found
+            yield from self.rows(lower, upper)
+
+    def rows(self, lower: bytes, upper: bytes) -> Iterator[Change]:
+        """The same of the names from `lower` on and below `upper` (empty: all), row by row."""
+        with self._txn.cursor(db=self._tables["directory"]) as cursor:
+            block = block_at(cursor, WHOLE_TABLE, lower) or b""
+            while True:
+                separator = cursor.key()[len(WHOLE_TABLE) :] if block and cursor.next() else b""
+                inside = separator and (not upper or separator < upper)
+                yield from self._compare(block, lower, separator if inside else upper)
+                self._tell()
+                if not inside:
+                    return
+                block = bytes(cursor.value())
+
+    def keep_digests(self) -> None:
+        """Store what was found out about stretches, once the index is equal to the source."""
+        if self._too_long:
+            cut_stretches(self._txn, self._tables)
+        else:
+            put_digests(self._txn, self._tables, self._fresh)
+
+    def _compare(self, block: bytes, lower: bytes, upper: bytes) -> Iterator[Change]:
+        sides = ((ffi.from_buffer(octets), len(octets)) for octets in (block, lower, upper))
+        self._check(lib.pxl_inversion_compare(self._inversion, self._reader, *sides, self._error))
+        found = lib.pxl_inversion_changes(self._inversion)
+        if found.len:
+            yield from iter_changes(memoryview(ffi.buffer(found.data, found.len)))
+
+    def _check(self, code: int) -> None:
+        if code < 0:
+            raise_core_error(self._error, self._header.path)
+
+    def _tell(self) -> None:
+        self._told.tell("compare", lib.pxl_reader_at(self._reader), self._header.end)
 
 
 def _update_meta(txn: Any, store: Store, header: Source, config: Config | None, counts: dict[str, int]) -> None:

@@ -15,6 +15,8 @@ keys `owner + separator`, where the separator of the first block is empty (LMDB'
                     0x01                           the same of the whole directory
                     0x02                           the same of everybody
                     0x03 + tree                    the same of the records in a tree, whoever may see them
+                    0x04 + key name                u64 little-endian: digest of a stretch of the source (stretches.py),
+                                                   or nothing
     meta            fixed names                    msgpack
 
 `meta` holds `version`, `config`, `checkpoint` (where in which source the index stands), `counts`,
@@ -39,6 +41,7 @@ __all__ = [
     "MORE",
     "QUIET",
     "STATUS_FILE",
+    "STRETCH",
     "TABLES",
     "VERSION",
     "WHOLE_TABLE",
@@ -61,6 +64,7 @@ QUIET: Final = b"\x01"
 WHOLE_TABLE: Final = b"\x00"  # owner of a table that is one list; LMDB has no empty keys
 DIRECTORY: Final = b"\x01"  # keys of the generations table that are no identifiers: those begin above 0x1f
 EVERYBODY: Final = b"\x02"
+STRETCH: Final = b"\x04"
 STATUS_FILE: Final = "follower.json"  # beside the data file: what a follower says of itself (follow/status.py)
 MORE: Final = 1  # in a block's first octet: another block of the list follows
 

@@ -245,9 +245,12 @@ def _kept_cutter() -> Any:
         return _kept.cutter
 
 
-def new_inversion() -> Any:
-    """What turns records into the rows of an index (csrc/invert.c); nobody can know what it hashes with."""
-    inversion = lib.pxl_inversion_new(BLOCK_BYTES, int.from_bytes(os.urandom(8), "big"))
+def new_inversion(seed: int | None = None) -> Any:
+    """What turns records into the rows of an index (csrc/invert.c).  Hashes and digests are keyed with `seed`;
+    without one, by what nobody can know.
+    """
+    number = int.from_bytes(os.urandom(8), "big") if seed is None else seed
+    inversion = lib.pxl_inversion_new(BLOCK_BYTES, number)
     if not inversion:
         raise MemoryError("out of memory")
     return ffi.gc(inversion, lib.pxl_inversion_free)

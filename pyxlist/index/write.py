@@ -27,6 +27,7 @@ from pyxlist.index.layout import (
     unpack_meta,
 )
 from pyxlist.index.rows import Changes, apply_rows, iter_below
+from pyxlist.index.stretches import forget_digests
 from pyxlist.names import octets_of
 
 __all__ = ["Change", "apply_changes", "postings_of"]
@@ -77,6 +78,7 @@ def apply_changes(
         return 0
     directory.sort()
     apply_rows(txn, tables["directory"], WHOLE_TABLE, directory)
+    forget_digests(txn, tables, (key for key, _row in directory))
     apply_rows(txn, tables["uniqueids"], WHOLE_TABLE, sorted(uniqueids.items()))
     for owner in sorted(postings):
         apply_rows(txn, tables["postings"], owner, sorted(postings[owner].items()))
