@@ -70,12 +70,24 @@ static bool may_be_hidden(const pxl_listing *listing, const pxl_event *e, bool w
     return listing->hidden_first[first / 64] >> first % 64 & 1;
 }
 
+/* How many octets of the key an event is about.  The domain that crossdomains hangs on a component is none of
+ * them; what follows it is told by its distance from the end, or from the component it goes on with. */
+static size_t key_length(const pxl_event *e)
+{
+    const pxl_extname *external = e->external;
+
+    if (e->len <= external->tail_end) return external->tail_key + (e->len - external->tail);
+    if (external->boxes < external->tail_end) return e->name->boxes_end - (external->len - e->len);
+    if (e->len < external->boxes) return external->tail_key + (external->tail_end - external->tail);
+    return e->name->boxes_at + (e->len - external->boxes);
+}
+
 /* The same for a name that is another one in Cyrus' text form, where '!' ends a domain and the last
  * component of a deleted mailbox, whichever that is when a part was matched, is its stamp.  What no
  * client could type ('^' under '/', '/' under '.') is nothing where a name is read as typed. */
 static bool hidden_as_read(const pxl_listing *listing, const pxl_event *e, bool whole, uint32_t count)
 {
-    size_t len = e->exact || whole ? e->name->len : e->external->tail_key + (e->len - e->external->tail);
+    size_t len = e->exact || whole ? e->name->len : key_length(e);
     uint8_t other[PXL_NAME_MAX];
     pxl_slice key;
     pxl_name name;

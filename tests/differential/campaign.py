@@ -34,7 +34,7 @@ from tests.worlds import (
 
 from .cases import Case, Question
 from .drive import drive
-from .host import Comparable, Host, comparable, copy_databases
+from .host import DIED, Comparable, Host, comparable, copy_databases
 from .server import Server, reachable_folder
 
 # The two namespaces by the two separators, then with domains: what nearly all installations use.
@@ -49,6 +49,11 @@ _WORLDS_A_ROUND: Final = 8
 _KEPT: Final = 20
 
 
+def unusual(options: Mapping[str, str]) -> dict[str, str]:
+    """What a configuration has that most have not."""
+    return {name: text for name, text in options.items() if USUAL[name] != text}
+
+
 @dataclasses.dataclass(frozen=True)
 class Difference:
     """One question answered differently by the server and by the package."""
@@ -60,12 +65,13 @@ class Difference:
     answered: Comparable
 
     def __str__(self) -> str:
-        unusual = {name: text for name, text in self.options.items() if USUAL[name] != text}
         sides = [[*untagged.split(b"\r\n"), (status, text)] for status, text, untagged in (self.served, self.answered)]
         lines = [
             f"  {sign} {line!r}" for sign, n in (("-", 0), ("+", 1)) for line in sides[n] if line not in sides[1 - n]
         ]
-        return "\n".join((f"{self.userid}: {self.command!r} under {unusual}", *(lines or ("  in another order",))))
+        return "\n".join(
+            (f"{self.userid}: {self.command!r} under {unusual(self.options)}", *(lines or ("  in another order",)))
+        )
 
 
 def answers(folder: pathlib.Path, conf: pathlib.Path, batteries: Mapping[str, Sequence[bytes]]) -> Iterator[Any]:
@@ -176,7 +182,9 @@ def compare_one(
     found = []
     for userid, command, answer in answers(folder, host.server.imapd_conf(number), batteries):
         # Asked twice: a process of the server may have been caught between an old file and the new one.
-        if served[userid, command] != answer and (again := host.ask(userid, number, [command])[0]) != answer:
+        if served[userid, command] == DIED:
+            print(f"not compared: the server dies of {command!r} of {userid} under {unusual(options)}")
+        elif served[userid, command] != answer and (again := host.ask(userid, number, [command])[0]) != answer:
             found.append(Difference(options, userid, command, again, answer))
     return found
 
@@ -194,12 +202,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seed", type=int, default=int(time.time()))
     parser.add_argument("--answers", type=int, default=5000)
+    parser.add_argument("--seconds", type=float, default=1e9, help="begin no further round after these")
     parser.add_argument("--keep", type=pathlib.Path)
     parser.add_argument("--questions", type=int, default=10)
     arguments = parser.parse_args()
     campaign = Campaign(arguments.seed, arguments.keep, arguments.questions)
     started = time.monotonic()
-    campaign.run(arguments.answers)
+    campaign.run(arguments.answers, arguments.seconds)
     print(
         f"seed {campaign.seed}: {campaign.compared} answers in {campaign.worlds} worlds compared, "
         f"{len(campaign.differences)} differences, {time.monotonic() - started:.0f} s"

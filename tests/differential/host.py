@@ -15,6 +15,7 @@ from .imap import Session
 from .server import Server
 
 Comparable = tuple[str, str, bytes]  # status, text of a refusal, untagged lines
+DIED: Final[Comparable] = ("", "", b"")
 _SUBSCRIPTIONS: Final = ("user", "domain")  # folders of a configdirectory
 
 
@@ -58,8 +59,14 @@ class Host:
             _give_away(self.server.directory / name)
 
     def ask(self, userid: str, number: int, commands: Sequence[bytes]) -> list[Comparable]:
-        """What the server answers, in the form the package's answers are compared in."""
-        return [comparable(*reply) for reply in self.session(userid, number).ask_all(commands)]
+        """What the server answers, in the form the package's answers are compared in; DIED where its process did."""
+        try:
+            return [comparable(*reply) for reply in self.session(userid, number).ask_all(commands)]
+        except ConnectionResetError:
+            del self._sessions[userid, number]
+            if len(commands) == 1:
+                return [DIED]
+        return [self.ask(userid, number, [command])[0] for command in commands]
 
 
 def _give_away(top: pathlib.Path) -> None:
