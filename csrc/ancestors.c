@@ -109,8 +109,8 @@ static void cut_name(const pxl_view *view, const reading *r, size_t depth, pxl_n
 /* Its external name, read as an internal one, decides whether an ancestor counts as existing. */
 static void mention_ancestor(pxl_listing *listing, const pxl_name *name, const pxl_extname *external)
 {
-    uint8_t read[PXL_NAME_MAX], other[PXL_NAME_MAX];
-    size_t len = pxl_name_from_internal(external->text, external->len, read, sizeof read);
+    uint8_t read[PXL_NAME_MAX], other[PXL_NAME_MAX + PXL_SLACK];
+    size_t len = pxl_name_from_internal(external->text, external->len, read, PXL_NAME_MAX);
     pxl_slice key = len ? pxl_name_read_back(listing->view, read, len, other) : (pxl_slice){NULL, 0};
     pxl_subject subject = {.key = key.data, .key_len = key.len};
     pxl_name meant;

@@ -35,6 +35,16 @@ static inline void put_text(pxl_listing *listing, const char *text)
     put(listing, text, strlen(text));
 }
 
+/* Room at the end for `n` octets, and PXL_SLACK more to write to; NULL when there is none. */
+static inline uint8_t *reserve(pxl_listing *listing, size_t n)
+{
+    if (n + PXL_SLACK > listing->out.cap - listing->out.len && !pxl_bytes_room(&listing->out, n + PXL_SLACK)) {
+        pxl_listing_fail(listing, PXL_E_MEMORY, "out of memory");
+        return NULL;
+    }
+    return listing->out.data + listing->out.len;
+}
+
 #define NO_ATOM 1u
 #define NO_QUOTED 3u
 
@@ -85,22 +95,24 @@ static inline unsigned forbidden_by(const uint8_t *text, size_t len)
     return looked_up(text, len);
 }
 
+/* `text` may be read PXL_SLACK octets behind its end. */
 static void put_astring(pxl_listing *listing, const uint8_t *text, size_t len)
 {
     char head[32];
     unsigned forbidden = forbidden_by(text, len);
-    pxl_bytes *out = &listing->out;
+    uint8_t *p;
 
     if (!len || (len == 3 && !memcmp(text, "NIL", 3))) forbidden |= NO_ATOM;
     if (len >= QUOTED_MAX) forbidden = NO_QUOTED;
     if (forbidden == NO_QUOTED) put(listing, head, (size_t)snprintf(head, sizeof head, "{%zu}\r\n", len));
-    if (!pxl_bytes_room(out, len + 2)) {
-        pxl_listing_fail(listing, PXL_E_MEMORY, "out of memory");
-        return;
-    }
-    if (forbidden == NO_ATOM) out->data[out->len++] = '"';
-    put(listing, text, len);
-    if (forbidden == NO_ATOM) out->data[out->len++] = '"';
+    if (!(p = reserve(listing, len + 2))) return;
+    *p = '"';
+    p += forbidden == NO_ATOM;
+    pxl_move(p, text, len);
+    p += len;
+    *p = '"';
+    p += forbidden == NO_ATOM;
+    listing->out.len = (size_t)(p - listing->out.data);
 }
 
 /* ---- flags ------------------------------------------------------------------------------------- */
@@ -121,6 +133,13 @@ static bool means_nothing(const pxl_view *view, const pxl_answer_row *row)
            || memchr(row->name.data, view->separator == '/' ? '^' : '/', row->name.len);
 }
 
+/* The key that Cyrus asks about for this row: see pxl_name_read_back. */
+static pxl_slice key_asked(const pxl_listing *listing, const pxl_answer_row *row, uint8_t *other)
+{
+    if (row->plain) return (pxl_slice){row->key.data, row->key.len};
+    return pxl_name_read_back(listing->view, row->key.data, row->key.len, other);
+}
+
 /* Rows that folding told nothing about: ask the directory, rights or no rights.  Under altnamespace
  * INBOX's children are not below it. */
 static void ask_for_children(pxl_listing *listing, const pxl_answer_row *row, uint32_t *attributes)
@@ -129,7 +148,7 @@ static void ask_for_children(pxl_listing *listing, const pxl_answer_row *row, ui
     pxl_slice key;
 
     if (*attributes & (PXL_HASCHILDREN | PXL_HASNOCHILDREN)) return;
-    key = pxl_name_read_back(listing->view, row->key.data, row->key.len, other);
+    key = key_asked(listing, row, other);
     if ((listing->view->alt && is_inbox(row)) || means_nothing(listing->view, row) || !key.len)
         *attributes |= PXL_HASNOCHILDREN;
     else if (row->children && key.data == row->key.data)
@@ -174,12 +193,12 @@ static pxl_slice special_use(pxl_listing *listing, const pxl_answer_row *row)
     uint8_t other[PXL_NAME_MAX];
     pxl_slice key;
 
-    if (!row->has_subject || !(listing->view->special_use_always || xlist || returns(listing, PXL_RETURN_SPECIAL_USE)))
-        return none;
+    if (!row->has_subject || !(listing->uses || xlist)) return none;
+    if (!(listing->view->special_use_always || xlist || returns(listing, PXL_RETURN_SPECIAL_USE))) return none;
     if (!owner.len || !pxl_starts(row->key.data, row->key.len, owner.data, owner.len)) return none;
     if (row->key.len == owner.len) return xlist ? (pxl_slice){(const uint8_t *)"\\Inbox", 6} : none;
     if (row->key.data[owner.len] != PXL_SEPARATOR) return none;
-    key = pxl_name_read_back(listing->view, row->key.data, row->key.len, other);
+    key = key_asked(listing, row, other);
     return key.len ? pxl_listing_special_use(listing, key.data, key.len) : none;
 }
 
@@ -204,28 +223,37 @@ static void put_flags(pxl_listing *listing, uint32_t attributes)
     }
 }
 
-/* "* LIST (flags) "/" ", written once for each set of flags and kept in listing->heads. */
-static void put_head(pxl_listing *listing, uint32_t attributes)
+/* Write "* LIST (flags) "/" " and keep it in a slot of listing->heads. */
+static void put_new_head(pxl_listing *listing, uint32_t attributes, size_t slot)
 {
     static const char *const VERBS[] = {"LIST", "XLIST", "LSUB", "LIST"};
     const char delimiter[] = {')', ' ', '"', (char)listing->view->separator, '"', ' '};
-    size_t slot = 0, start = listing->out.len, len;
+    size_t start = listing->out.len, len;
 
-    while (slot < 3 && listing->heads[slot].len && listing->heads[slot].attributes != attributes) slot++;
-    if (listing->heads[slot].len && listing->heads[slot].attributes == attributes) {
-        put(listing, listing->heads[slot].text, listing->heads[slot].len);
-        return;
-    }
     put_text(listing, "* ");
     put_text(listing, VERBS[listing->query->form]);
     put_text(listing, " (");
     put_flags(listing, attributes);
     put(listing, delimiter, sizeof delimiter);
     len = listing->out.len - start;
-    if (listing->failed || len > sizeof listing->heads[slot].text) return;
+    if (listing->failed || len > sizeof listing->heads[slot].text - PXL_SLACK) return;
     listing->heads[slot].attributes = attributes;
     listing->heads[slot].len = (uint32_t)len;
     memcpy(listing->heads[slot].text, listing->out.data + start, len);
+}
+
+static void put_head(pxl_listing *listing, uint32_t attributes)
+{
+    size_t slot = 0;
+    uint8_t *p;
+
+    while (slot < 3 && listing->heads[slot].len && listing->heads[slot].attributes != attributes) slot++;
+    if (!listing->heads[slot].len || listing->heads[slot].attributes != attributes) {
+        put_new_head(listing, attributes, slot);
+    } else if ((p = reserve(listing, listing->heads[slot].len))) {
+        pxl_move(p, listing->heads[slot].text, listing->heads[slot].len);
+        listing->out.len += listing->heads[slot].len;
+    }
 }
 
 /* A use goes before the bracket that closes the flags. */
@@ -259,7 +287,7 @@ static uint32_t rights_of(pxl_listing *listing, const pxl_answer_row *row)
     pxl_name name;
 
     if (listing->view->admin) return rights | listing->view->admin_rights;
-    key = pxl_name_read_back(listing->view, row->key.data, row->key.len, other);
+    key = key_asked(listing, row, other);
     if (!key.len) return rights;
     pxl_name_parse(listing->view, key.data, key.len, &name);
     return pxl_name_owned(listing->view, &name) ? rights | listing->view->owner_rights : rights;

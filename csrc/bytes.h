@@ -104,6 +104,15 @@ static inline uint8_t *pxl_varint_put(uint8_t *p, uint32_t value)
     return p;
 }
 
+#define PXL_SLACK 16         /* octets after a text that may be read, or written to, so that short ones are moved whole */
+
+/* Copy `n` octets and up to PXL_SLACK - 1 after them: for places that have room for that.  Short texts are
+ * most of an answer, and calling memcpy for each costs more than they do. */
+static inline void pxl_move(uint8_t *to, const uint8_t *from, size_t n)
+{
+    for (size_t i = 0; i < n; i += PXL_SLACK) memcpy(to + i, from + i, PXL_SLACK);
+}
+
 static inline uint64_t pxl_word(const uint8_t *p)
 {
     uint64_t v;

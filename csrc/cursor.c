@@ -21,6 +21,17 @@ void pxl_listing_fail(pxl_listing *listing, int code, const char *message)
 
 /* ---- one list ---------------------------------------------------------------------------------- */
 
+/* A varint of one or two octets, as rights are. */
+static inline bool take_number(const uint8_t **p, const uint8_t *end, uint32_t *value)
+{
+    const uint8_t *q = *p;
+
+    if (end - q < 2 || !(q[0] & 0x80) || q[1] & 0x80) return pxl_varint_get(p, end, value);
+    *value = (uint32_t)(q[0] & 0x7f) | (uint32_t)q[1] << 7;
+    *p = q + 2;
+    return true;
+}
+
 static bool decode_numbers(pxl_cursor *cursor)
 {
     const uint8_t *p = cursor->row.payload.data, *end = p + cursor->row.payload.len;
@@ -29,8 +40,8 @@ static bool decode_numbers(pxl_cursor *cursor)
     switch (cursor->role) {
     case PXL_ROLE_LOOKUP:
     case PXL_ROLE_QUIET:
-        return pxl_varint_get(&p, end, &cursor->mbtype) && pxl_varint_get(&p, end, &cursor->granted)
-               && (p == end || pxl_varint_get(&p, end, &cursor->denied));
+        return pxl_varint_get(&p, end, &cursor->mbtype) && take_number(&p, end, &cursor->granted)
+               && (p == end || take_number(&p, end, &cursor->denied));
     case PXL_ROLE_DIRECTORY:
         return pxl_varint_get(&p, end, &cursor->mbtype);
     default:
@@ -286,13 +297,19 @@ bool pxl_merge_reaches(const pxl_listing *listing, const uint8_t *key, size_t le
            && pxl_compare(merge->cursors[0]->row.key, merge->cursors[0]->row.keylen, key, len) >= 0;
 }
 
-/* Is the lowest row above the one taken before, whose key still is in `taken`?  Leaps go forward only as
- * long as rows do: out of order they could go round for ever. */
+/* How much of the key taken before, which still is in `taken`, the lowest row shares goes to `shared`; true
+ * if the row is above it.  Leaps go forward only as long as rows do: out of order they could go round for
+ * ever. */
 static bool ascends(pxl_listing *listing, const pxl_cursor *top, uint8_t *taken)
 {
+    const pxl_row *row = &top->row;
+    size_t same;
+
+    listing->shared = 0;
     if (listing->taken == SIZE_MAX) return true;
     if (top->dots) translate_dots(taken, listing->taken, '.', 1);
-    if (pxl_compare(top->row.key, top->row.keylen, taken, listing->taken) > 0) return true;
+    listing->shared = same = pxl_shared(row->key, row->keylen, taken, listing->taken);
+    if (same < row->keylen && (same == listing->taken || row->key[same] > taken[same])) return true;
     pxl_listing_fail(listing, PXL_E_BLOCK, "rows out of order");
     return false;
 }
@@ -305,7 +322,7 @@ bool pxl_merge_take(pxl_listing *listing, uint8_t *key, pxl_subject *subject)
     if (!merge->on_rows || listing->failed) return false;
     top = merge->cursors[0];
     if (!ascends(listing, top, key)) return false;
-    memcpy(key, top->row.key, top->row.keylen);
+    pxl_move(key + listing->shared, top->row.key + listing->shared, top->row.keylen - listing->shared);
     *subject = (pxl_subject){.key = key, .key_len = top->row.keylen, .mbtype = top->mbtype};
     subject->rights_known = top->role == PXL_ROLE_LOOKUP;
     do {

@@ -19,8 +19,9 @@ void pxl_row_begin(pxl_listing *listing, pxl_answer_row *row, const pxl_event *e
     size_t key_len = subject ? subject->key_len : e->name->len;
 
     row->attributes = row->children = 0;
-    row->set = pxl_bytes_set(&row->name, e->text, e->len) && pxl_bytes_set(&row->key, key, key_len);
+    row->set = pxl_bytes_move(&row->name, e->text, e->len) && pxl_bytes_move(&row->key, key, key_len);
     if (!row->set) pxl_listing_fail(listing, PXL_E_MEMORY, "out of memory");
+    row->plain = e->name->plain && key == e->name->key;
     row->has_subject = subject != NULL;
     if (subject) row->subject = *subject;
     row->subject.key = row->key.data;
@@ -104,6 +105,7 @@ static bool hidden_as_read(const pxl_listing *listing, const pxl_event *e, bool 
 
 static bool read_otherwise(const pxl_listing *listing, const pxl_event *e, bool whole)
 {
+    if (e->name->plain) return false;
     if (!e->name->domain_len && memchr(e->name->key, '!', e->name->len)) return true;
     if (!whole && e->name->stepped) return true;
     return !whole && memchr(e->text, listing->view->separator == '/' ? '^' : '/', e->len);

@@ -11,6 +11,8 @@
 #include "listing.h"
 
 #define MOST_KEPT 4096u      /* rows that the memory is not given back of */
+#define FIRST_ROOM 65536u    /* octets of the first buffer: nearly every answer is shorter */
+#define TAKEN_BACK 64u       /* more than answer.c ever takes back of what it wrote: what ends below the room never moved */
 
 pxl_listing *pxl_listing_new(const pxl_callbacks *callbacks, void *handle, pxl_error *error)
 {
@@ -66,6 +68,7 @@ int pxl_listing_add(pxl_listing *listing, int role, uint32_t number, const uint8
     if (listing->pool_len == listing->pool_cap && !grow_pool(listing)) return PXL_E_MEMORY;
     cursor = listing->pool[listing->pool_len];
     if (!cursor && !(cursor = listing->pool[listing->pool_len] = malloc(sizeof *cursor))) return PXL_E_MEMORY;
+    listing->uses |= role == PXL_ROLE_SPECIAL_USE;
     cursor->role = role;
     cursor->number = number;
     cursor->first = (pxl_slice){len ? block : NULL, len};
@@ -102,22 +105,23 @@ static void reset(pxl_listing *listing, const pxl_view *view, const pxl_query *q
     listing->error->code = 0;
     listing->pool_len = listing->candidates.count = listing->candidates.on_rows = 0;
     listing->pass = 0;
-    listing->resuming = listing->finished = listing->saw_alt = listing->last.set = false;
+    listing->uses = listing->resuming = listing->finished = listing->saw_alt = listing->last.set = false;
     listing->kept_len = listing->kept_at = listing->kept_text.len = 0;
     listing->others_known = false;
     for (size_t i = 0; i < sizeof listing->heads / sizeof *listing->heads; i++) listing->heads[i].len = 0;
 }
 
-int pxl_listing_start(pxl_listing *listing, const pxl_view *view, const pxl_query *query, int output,
-                      const pxl_list *lists, uint32_t count, const uint8_t *blocks, const uint8_t *sizes)
+int pxl_listing_start(pxl_listing *listing, const pxl_plan *plan, const pxl_query *query, int output,
+                      const uint8_t *blocks, const uint8_t *sizes)
 {
     uint32_t size;
 
-    reset(listing, view, query, output);
-    for (uint32_t i = 0; i < count; i++, blocks += size, sizes += sizeof size) {
+    reset(listing, plan->view, query, output);
+    for (uint32_t i = 0; i < plan->count; i++, blocks += size, sizes += sizeof size) {
+        const pxl_list *list = &plan->lists[i];
         memcpy(&size, sizes, sizeof size);
-        if (!size && lists[i].role != PXL_ROLE_DIRECTORY) continue;
-        if (pxl_listing_add(listing, lists[i].role, lists[i].number, blocks, size) < 0)
+        if (!size && list->role != PXL_ROLE_DIRECTORY) continue;
+        if (pxl_listing_add(listing, list->role, list->number, blocks, size) < 0)
             return pxl_fail(listing->error, PXL_E_MEMORY, "out of memory", 0, 0, 0);
     }
     return PXL_OK;
@@ -135,15 +139,20 @@ int pxl_listing_run(pxl_listing *listing, size_t limit)
     return result == PXL_MORE ? PXL_MORE : PXL_END;
 }
 
-int pxl_listing_answer(pxl_listing *listing, const pxl_view *view, const pxl_query *query, int output,
-                       const pxl_list *lists, uint32_t count, const uint8_t *blocks, const uint8_t *sizes,
-                       pxl_slice *answer)
+int64_t pxl_listing_answer(pxl_listing *listing, const pxl_plan *plan, const pxl_query *query, const uint8_t *blocks,
+                           const uint8_t *sizes)
 {
-    int result = pxl_listing_start(listing, view, query, output, lists, count, blocks, sizes);
+    int result = pxl_listing_start(listing, plan, query, PXL_OUTPUT_IMAP, blocks, sizes);
 
     if (result == PXL_OK) result = pxl_listing_run(listing, SIZE_MAX);
-    *answer = pxl_listing_output(listing);
-    return result;
+    return result < 0 ? result : (int64_t)listing->out.len;
+}
+
+pxl_slice pxl_listing_room(pxl_listing *listing)
+{
+    listing->out.len = 0;
+    if (!pxl_bytes_room(&listing->out, FIRST_ROOM)) return (pxl_slice){NULL, 0};
+    return (pxl_slice){listing->out.data, listing->out.cap - TAKEN_BACK};
 }
 
 void pxl_slice_point(pxl_slice *slice, const uint8_t *data, size_t len)

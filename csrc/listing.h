@@ -73,11 +73,15 @@ typedef struct {
     uint64_t stamp;          /* of a deleted mailbox: its last component, else 0 */
     bool stepped;            /* the first and last component are no part of the boxes */
     pxl_category category;
+    bool plain;              /* whichever way key and external name are read, they mean each other */
+    size_t settled;          /* keys that share so many octets are named likewise: see pxl_name_follow; or SIZE_MAX */
 } pxl_name;
+
+#define PXL_EXTNAME_MAX (2 * PXL_NAME_MAX + 600)
 
 /* A name as one view types it, and how its end maps back to the key. */
 typedef struct {
-    uint8_t text[2 * PXL_NAME_MAX + 600];
+    uint8_t text[PXL_EXTNAME_MAX + PXL_SLACK];
     size_t len;
     size_t boxes;            /* offset of the first component below the owner; len if none */
     size_t tail, tail_key;   /* text[tail + n] is key[tail_key + n] for tail + n < tail_end; */
@@ -91,6 +95,13 @@ void pxl_name_parse(const pxl_view *view, const uint8_t *key, size_t len, pxl_na
 bool pxl_name_owned(const pxl_view *view, const pxl_name *name);
 /* False when the view has no name for it. */
 bool pxl_name_external(const pxl_view *view, const pxl_name *name, pxl_extname *out);
+/* Find out what the names of the keys to come may take over from these two. */
+void pxl_name_settle(const pxl_view *view, pxl_name *name, const pxl_extname *external);
+/* Turn both into those of another key, which shares its first `shared` octets with the one they are of.
+ * False when they have to be made anew; they are worth nothing then.  PXL_SLACK octets are read behind
+ * the key. */
+bool pxl_name_follow(const pxl_view *view, pxl_name *name, pxl_extname *external, const uint8_t *key, size_t len,
+                     size_t shared);
 /* Is `component`, the first below the owner, one of the first `count` hidden ones? */
 bool pxl_name_hidden(const pxl_view *view, const uint8_t *component, size_t len, uint32_t count);
 /* Read `text` as an internal name (dots, ^ for a literal dot, domain!) -> key name; its length, or
@@ -141,6 +152,7 @@ typedef struct {
     uint32_t attributes;
     uint32_t children;       /* PXL_HASCHILDREN or PXL_HASNOCHILDREN, as the directory has it; 0: not asked */
     bool has_subject;
+    bool plain;              /* see pxl_name */
     pxl_subject subject;     /* its key is `key` */
     pxl_bytes key;           /* the mailbox's, or what it would be where none exists */
 } pxl_answer_row;
@@ -167,20 +179,22 @@ struct pxl_listing {
 
     size_t pass;             /* which one, and where in it when a run stopped */
     bool resuming, finished, saw_alt, own_pass;
+    bool uses;               /* the user has a list of special uses */
     pxl_bytes resume;        /* key of the candidate to go on with */
     size_t taken;            /* length of the key that the merge gave last; SIZE_MAX: none in this pass */
+    size_t shared;           /* octets of it that the key before had, too */
 
     pxl_answer_row last;     /* the one row of memory that decides flags */
     pxl_kept *kept;          /* RECURSIVEMATCH: every event, sorted at the end; else see subscribed.c */
     size_t kept_len, kept_cap, kept_at;
     pxl_bytes kept_text;     /* their names and keys */
     bool others_known;       /* RETURN (SUBSCRIBED): subscriptions read otherwise are kept */
-    uint8_t found[PXL_NAME_MAX];  /* key of what a subscription led to, if it is not its own */
+    uint8_t found[PXL_NAME_MAX + PXL_SLACK];  /* key of what a subscription led to, if it is not its own */
     pxl_bytes out, numbers;
     struct {                 /* a line up to its name, for attributes met before */
         uint32_t attributes;
         uint32_t len;        /* 0: none yet */
-        char text[160];
+        uint8_t text[160 + PXL_SLACK];
     } heads[4];
 };
 

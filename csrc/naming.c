@@ -18,6 +18,9 @@
 #include "entry.h"
 #include "listing.h"
 
+typedef uint8_t octets8 __attribute__((vector_size(8)));
+typedef uint8_t octets16 __attribute__((vector_size(16)));
+
 static bool is(const uint8_t *text, size_t len, pxl_slice wanted)
 {
     return pxl_same(text, len, wanted.data, wanted.len);
@@ -111,7 +114,7 @@ void pxl_name_parse(const pxl_view *view, const uint8_t *key, size_t len, pxl_na
     const uint8_t *mark = memchr(key, PXL_DOMAIN_SEPARATOR, len);
     size_t end;
 
-    *name = (pxl_name){.key = key, .len = len, .boxes_end = len};
+    *name = (pxl_name){.key = key, .len = len, .boxes_end = len, .settled = SIZE_MAX};
     if (mark) {
         name->domain_len = (size_t)(mark - key);
         name->boxes_at = name->domain_len + 1;
@@ -130,14 +133,14 @@ void pxl_name_parse(const pxl_view *view, const uint8_t *key, size_t len, pxl_na
 
 static void put(pxl_extname *out, const uint8_t *text, size_t len)
 {
-    if (len > sizeof out->text - out->len) len = sizeof out->text - out->len;
+    if (len > PXL_EXTNAME_MAX - out->len) len = PXL_EXTNAME_MAX - out->len;
     if (len) memcpy(out->text + out->len, text, len);
     out->len += len;
 }
 
 static void put_octet(pxl_extname *out, uint8_t c)
 {
-    if (out->len < sizeof out->text) out->text[out->len++] = c;
+    if (out->len < PXL_EXTNAME_MAX) out->text[out->len++] = c;
 }
 
 static void put_prefix(const pxl_view *view, pxl_extname *out, pxl_slice prefix)
@@ -145,9 +148,6 @@ static void put_prefix(const pxl_view *view, pxl_extname *out, pxl_slice prefix)
     put(out, prefix.data, prefix.len);
     put_octet(out, view->separator);
 }
-
-typedef uint8_t octets8 __attribute__((vector_size(8)));
-typedef uint8_t octets16 __attribute__((vector_size(16)));
 
 /* Octets of a key in the view's letters, a vector at a time; the last one overlaps those before. */
 #define TRANSLATE(octets, p, in, n)                                                  \
@@ -162,7 +162,7 @@ typedef uint8_t octets16 __attribute__((vector_size(16)));
 static void put_key(const pxl_view *view, pxl_extname *out, const uint8_t *key, size_t from, size_t to)
 {
     const uint8_t to_separator = PXL_SEPARATOR ^ view->separator, to_dot = view->separator == '.' ? '.' ^ '^' : 0;
-    size_t n = to - from, room = sizeof out->text - out->len;
+    size_t n = to - from, room = PXL_EXTNAME_MAX - out->len;
     const uint8_t *in = key + from;
     uint8_t *p = out->text + out->len;
 
@@ -327,6 +327,117 @@ bool pxl_name_external(const pxl_view *view, const pxl_name *name, pxl_extname *
         put(out, name->key, name->domain_len);
     }
     return true;
+}
+
+/* ---- one name after the other ------------------------------------------------------------------- */
+
+/* Octets of a vector that read otherwise in Cyrus' text form of a name ('^', '!', the domain's separator),
+ * or where a client types one: '/' never is an octet of a component, and '.' is '^' where it separates. */
+static inline octets16 odd_octets(octets16 v, bool dots)
+{
+    const octets16 odd = (octets16)(v == PXL_DOMAIN_SEPARATOR) | (octets16)(v == '!') | (octets16)(v == '^')
+                         | (octets16)(v == '/');
+
+    return dots ? odd | (octets16)(v == '.') : odd;
+}
+
+/* The first `n` octets of a vector alone, where there are fewer than 16. */
+static inline octets16 first_octets(octets16 v, size_t n)
+{
+    static const uint8_t MASK[32] = {255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255};
+    octets16 mask;
+
+    if (n >= sizeof v) return v;
+    memcpy(&mask, MASK + sizeof v - n, sizeof mask);
+    return v & mask;
+}
+
+static inline bool is_zero(octets16 v)
+{
+    uint64_t words[2];
+
+    memcpy(words, &v, sizeof words);
+    return !(words[0] | words[1]);
+}
+
+static bool has_odd(const pxl_view *view, const uint8_t *text, size_t len)
+{
+    octets16 odd = {0}, v = {0};
+
+    for (size_t i = 0; i < len; i += sizeof v) {
+        memcpy(&v, text + i, len - i < sizeof v ? len - i : sizeof v);
+        odd |= first_octets(odd_octets(v, view->separator == '.'), len - i);
+    }
+    return !is_zero(odd);
+}
+
+void pxl_name_settle(const pxl_view *view, pxl_name *name, const pxl_extname *external)
+{
+    const size_t path = name->domain_len ? name->domain_len + 1 : 0;
+
+    name->plain = !name->stepped && !has_odd(view, name->key, name->domain_len)
+                  && !has_odd(view, name->key + path, name->len - path)
+                  && !memchr(external->text, view->separator == '/' ? '^' : '/', external->len);
+    if (!name->plain || external->tail_end != external->len || external->tail == SIZE_MAX) return;
+    if (name->boxes_at >= name->boxes_end) return;
+    if (name->category == CATEGORY_OWNER || name->category == CATEGORY_OTHER_USER || name->category == CATEGORY_SHARED)
+        name->settled = name->boxes_at;
+}
+
+static bool begins(pxl_slice prefix, uint8_t octet)
+{
+    return prefix.len && *prefix.data == octet;
+}
+
+/* Is it what its first component says?  One's own folders are called otherwise where they collide. */
+static bool is_own(const pxl_view *view, const pxl_name *name)
+{
+    const uint8_t octet = name->key[name->boxes_at];
+
+    if (!view->alt || !(octet == 'I' || octet == 'i' || begins(view->user_prefix, octet)
+                        || begins(view->shared_prefix, octet) || begins(view->alt_prefix, octet)))
+        return true; /* nearly always */
+    return category_of(view, name) == CATEGORY_OWNER;
+}
+
+/* The same for a shared mailbox, which must be none of a user, deleted, or called INBOX. */
+static bool is_shared(const pxl_view *view, const pxl_name *name)
+{
+    const uint8_t *top = name->key + name->boxes_at;
+    size_t len;
+
+    if (!(*top == 'u' || *top == 'I' || *top == 'i' || begins(view->deleted_prefix, *top))) return true;
+    len = component_end(name->key, name->boxes_at, name->boxes_end) - name->boxes_at;
+    return !is(top, len, (pxl_slice){(const uint8_t *)"user", 4}) && !is(top, len, view->deleted_prefix) && !is_inbox(top, len);
+}
+
+/* Write what is new in a key to the end of its external name; false if an odd octet is in it.  Moves
+ * whole vectors, so that up to PXL_SLACK octets after both are touched. */
+static bool put_rest(const pxl_view *view, const uint8_t *key, size_t from, size_t len, uint8_t *text)
+{
+    const uint8_t to_separator = PXL_SEPARATOR ^ view->separator;
+    octets16 odd = {0}, v;
+
+    for (size_t i = from; i < len; i += sizeof v) {
+        memcpy(&v, key + i, sizeof v);
+        odd |= first_octets(odd_octets(v, view->separator == '.'), len - i);
+        v ^= (octets16)(v == PXL_SEPARATOR) & to_separator;
+        memcpy(text + i, &v, sizeof v);
+    }
+    return is_zero(odd);
+}
+
+bool pxl_name_follow(const pxl_view *view, pxl_name *name, pxl_extname *external, const uint8_t *key, size_t len,
+                     size_t shared)
+{
+    if (name->settled == SIZE_MAX || shared < name->settled || len <= name->settled) return false;
+    if (external->tail + (len - external->tail_key) > PXL_EXTNAME_MAX) return false;
+    if (!put_rest(view, key, shared, len, external->text + external->tail - external->tail_key)) return false;
+    name->key = key;
+    name->len = name->boxes_end = len;
+    external->len = external->tail_end = external->tail + (len - external->tail_key);
+    if (name->category == CATEGORY_OWNER) return is_own(view, name);
+    return name->category == CATEGORY_OTHER_USER || is_shared(view, name);
 }
 
 bool pxl_name_hidden(const pxl_view *view, const uint8_t *component, size_t len, uint32_t count)

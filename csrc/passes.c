@@ -223,24 +223,34 @@ static size_t leap_subscribed(const pxl_listing *listing, const pxl_subject *sub
     return 5 + len - owner.len;
 }
 
-/* One candidate of a pass.  `leap` receives the key to go on with; its length is returned, 0 to go
- * on with the next, SIZE_MAX to end the pass. */
-static size_t consider(pxl_listing *listing, pxl_category wanted, const pxl_subject *subject, uint8_t *leap)
-{
-    const pxl_view *view = listing->view;
+/* The name of the candidate before, from which the next one's is made as far as they agree. */
+typedef struct {
     pxl_name name;
     pxl_extname external;
-    size_t matched, dead;
-    pxl_event e = {external.text, 0, false, &name, &external, subject};
+    size_t agreed;           /* octets that the key at hand shares with that name's */
+} naming;
 
-    pxl_name_parse(view, subject->key, subject->key_len, &name);
-    if (name.category == CATEGORY_ALT_INBOX || name.category == CATEGORY_ALT_PREFIX) listing->saw_alt = true;
-    if (name.category != wanted) return leap_over(listing, &name, wanted, leap);
-    if (!in_domain(view, &name) || !visible(listing, &name, subject)) return 0;
-    if (!pxl_name_external(view, &name, &external)) return 0;
-    matched = pxl_query_match(listing->query, external.text, external.len, &dead);
+/* One candidate of a pass.  `leap` receives the key to go on with; its length is returned, 0 to go
+ * on with the next, SIZE_MAX to end the pass. */
+static size_t consider(pxl_listing *listing, pxl_category wanted, const pxl_subject *subject, naming *n, uint8_t *leap)
+{
+    const pxl_view *view = listing->view;
+    pxl_name *name = &n->name;
+    pxl_extname *external = &n->external;
+    size_t matched, dead;
+    pxl_event e = {external->text, 0, false, name, external, subject};
+
+    if (!pxl_name_follow(view, name, external, subject->key, subject->key_len, n->agreed)) {
+        pxl_name_parse(view, subject->key, subject->key_len, name);
+        if (name->category == CATEGORY_ALT_INBOX || name->category == CATEGORY_ALT_PREFIX) listing->saw_alt = true;
+        if (name->category != wanted) return leap_over(listing, name, wanted, leap);
+        if (!in_domain(view, name) || !pxl_name_external(view, name, external)) return 0;
+        pxl_name_settle(view, name, external);
+    }
+    if (!visible(listing, name, subject)) return 0;
+    matched = pxl_query_match(listing->query, external->text, external->len, &dead);
     e.len = matched;
-    e.exact = matched == external.len;
+    e.exact = matched == external->len;
     if (matched) {
         if (listing->query->ancestors) pxl_fold_hear_ancestors(listing, e);
         if (!pxl_fold_hear(listing, &e)) return 0;
@@ -249,8 +259,8 @@ static size_t consider(pxl_listing *listing, pxl_category wanted, const pxl_subj
     }
     if (!dead) return 0;
     if (selects(listing, PXL_SELECT_SUBSCRIBED))
-        return leap_subscribed(listing, subject, leap, leap_below(listing, &name, &external, dead, leap));
-    return leap_below(listing, &name, &external, dead, leap);
+        return leap_subscribed(listing, subject, leap, leap_below(listing, name, external, dead, leap));
+    return leap_below(listing, name, external, dead, leap);
 }
 
 /* ---- passes ------------------------------------------------------------------------------------ */
@@ -360,8 +370,9 @@ static void pass_prefix(const pxl_listing *listing, size_t pass, prefix *p)
     as_subscription(listing, p);
 }
 
-/* A row's stored key -> key name of the mailbox: subscriptions leave the owner out. */
-static bool name_of(const pxl_listing *listing, pxl_subject *subject, uint8_t *name)
+/* A row's stored key -> key name of the mailbox: subscriptions leave the owner out.  `shared` is what it
+ * has in common with the one before. */
+static bool name_of(const pxl_listing *listing, pxl_subject *subject, uint8_t *name, size_t *shared)
 {
     pxl_slice owner = listing->view->owner;
     size_t len = subject->key_len;
@@ -374,16 +385,18 @@ static bool name_of(const pxl_listing *listing, pxl_subject *subject, uint8_t *n
     memcpy(name + owner.len, subject->key + 5, subject->key_len - 5);
     subject->key = name;
     subject->key_len = len;
+    *shared = *shared > 5 ? *shared - 5 + owner.len : 0;
     return true;
 }
 
 /* Walk one pass; PXL_MORE when `limit` stopped it, with the key to go on with kept. */
 static int walk(pxl_listing *listing, size_t pass, size_t limit)
 {
-    uint8_t key[PXL_KEY_MAX], name[PXL_NAME_MAX], leap[PXL_KEY_MAX];
+    uint8_t key[PXL_KEY_MAX + PXL_SLACK], name[PXL_NAME_MAX + PXL_SLACK], leap[PXL_KEY_MAX];
     pxl_subject subject;
     prefix p;
-    size_t leap_len;
+    naming n;
+    size_t leap_len, shared;
     bool more;
 
     pass_prefix(listing, pass, &p);
@@ -392,8 +405,11 @@ static int walk(pxl_listing *listing, size_t pass, size_t limit)
                              : pxl_merge_seek(listing, p.text, p.len);
     listing->resuming = false;
     listing->taken = SIZE_MAX;
+    n.name.settled = SIZE_MAX;
+    n.agreed = SIZE_MAX;
     while (more && pxl_merge_take(listing, key, &subject)) {
-        if (!pxl_starts(key, subject.key_len, p.text, p.len) || (PASS[pass].exact && subject.key_len != p.len)) break;
+        if (listing->shared < p.len && !pxl_starts(key, subject.key_len, p.text, p.len)) break;
+        if (PASS[pass].exact && subject.key_len != p.len) break;
         if (listing->out.len >= limit) {
             listing->resume.len = 0;
             if (!pxl_bytes_add(&listing->resume, key, subject.key_len)) {
@@ -403,8 +419,14 @@ static int walk(pxl_listing *listing, size_t pass, size_t limit)
             listing->resuming = true;
             return PXL_MORE;
         }
-        if (!name_of(listing, &subject, name)) continue;
-        leap_len = consider(listing, PASS[pass].category, &subject, leap);
+        shared = listing->shared;
+        if (!name_of(listing, &subject, name, &shared)) {
+            n.agreed = 0;
+            continue;
+        }
+        if (shared < n.agreed) n.agreed = shared;
+        leap_len = consider(listing, PASS[pass].category, &subject, &n, leap);
+        n.agreed = SIZE_MAX;
         if (leap_len == SIZE_MAX) break;
         if (leap_len && !pxl_merge_reaches(listing, leap, leap_len)) more = pxl_merge_seek(listing, leap, leap_len);
     }

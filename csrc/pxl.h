@@ -439,25 +439,33 @@ typedef struct {             /* one of the lists that an answer may read */
     uint32_t number;         /* by which fetch is asked for more of it */
 } pxl_list;
 
+typedef struct {             /* who asks, and what of theirs a query reads */
+    const pxl_view *view;
+    const pxl_list *lists;
+    uint32_t count;
+} pxl_plan;
+
 /* Point a callback's answer at octets; from Python this costs a third of two assignments. */
 void pxl_slice_point(pxl_slice *slice, const uint8_t *data, size_t len);
 
 /* Callbacks, handle and error must outlive the listing. */
 pxl_listing *pxl_listing_new(const pxl_callbacks *callbacks, void *handle, pxl_error *error);
 void pxl_listing_free(pxl_listing *listing);
-/* Begin an answer from `count` lists.  `blocks` holds their first blocks one after the other, `sizes`
- * the octets of each as u32 of this machine; 0 is an empty list, but the directory is always asked
- * for.  View, query and blocks must outlive the answer. */
-int pxl_listing_start(pxl_listing *listing, const pxl_view *view, const pxl_query *query, int output,
-                      const pxl_list *lists, uint32_t count, const uint8_t *blocks, const uint8_t *sizes);
+/* Begin an answer from the lists of a plan.  `blocks` holds their first blocks one after the other,
+ * `sizes` the octets of each as u32 of this machine; 0 is an empty list, but the directory is always
+ * asked for.  Plan, view, query and blocks must outlive the answer. */
+int pxl_listing_start(pxl_listing *listing, const pxl_plan *plan, const pxl_query *query, int output,
+                      const uint8_t *blocks, const uint8_t *sizes);
 /* Write rows until about `limit` octets are there: PXL_MORE, PXL_END, or an error.  After
  * PXL_MORE the same call goes on; the blocks may meanwhile be those of a later snapshot if
  * pxl_listing_rewind was called. */
 int pxl_listing_run(pxl_listing *listing, size_t limit);
-/* A whole answer in one call: start and run; `answer` receives what it wrote. */
-int pxl_listing_answer(pxl_listing *listing, const pxl_view *view, const pxl_query *query, int output,
-                       const pxl_list *lists, uint32_t count, const uint8_t *blocks, const uint8_t *sizes,
-                       pxl_slice *answer);
+/* A whole answer as lines in one call: how many octets it wrote, or an error.  They stand where
+ * pxl_listing_room said before, unless they are more than that. */
+int64_t pxl_listing_answer(pxl_listing *listing, const pxl_plan *plan, const pxl_query *query, const uint8_t *blocks,
+                           const uint8_t *sizes);
+/* Where the next answer will be written if it is no longer; none without memory. */
+pxl_slice pxl_listing_room(pxl_listing *listing);
 /* What run has written since it was called, and with PXL_OUTPUT_ITEMS four u32 for each row. */
 pxl_slice pxl_listing_output(const pxl_listing *listing);
 pxl_slice pxl_listing_numbers(const pxl_listing *listing);

@@ -8,32 +8,46 @@
 #include "bytes.h"
 #include "pxl.h"
 
-#define PXL_ROW_SLACK 16     /* octets after a key that may be written to, so that short ones are moved whole */
-
 typedef struct {
     const uint8_t *at, *end; /* the rows still to come */
     pxl_slice payload;       /* of the current row */
     size_t keylen, shared;   /* of the current key; how much of it the row before had */
     int more;                /* the block says another follows */
-    uint8_t key[PXL_KEY_MAX + PXL_ROW_SLACK];
+    uint8_t key[PXL_KEY_MAX + PXL_SLACK];
 } pxl_row;
 
 void pxl_row_start(pxl_row *row, pxl_slice block);
+/* Take the three numbers that a row begins with; false where they do not end. */
+static inline bool pxl_row_numbers(const uint8_t **p, const uint8_t *end, uint32_t numbers[3])
+{
+    const uint8_t *q = *p;
+
+    if (end - q < 3 || (q[0] | q[1] | q[2]) & 0x80)
+        return pxl_varint_get(p, end, &numbers[0]) && pxl_varint_get(p, end, &numbers[1])
+               && pxl_varint_get(p, end, &numbers[2]);
+    numbers[0] = q[0]; /* nearly always */
+    numbers[1] = q[1];
+    numbers[2] = q[2];
+    *p = q + 3;
+    return true;
+}
+
 /* PXL_OK, PXL_END or PXL_E_BLOCK.  Inline: it is the innermost loop of every answer. */
 static inline int pxl_row_next(pxl_row *row)
 {
     const uint8_t *p = row->at;
-    uint32_t shared, rest, payload;
-    size_t left;
+    uint32_t numbers[3];
+    size_t shared, rest, payload, left;
 
     if (p == row->end) return PXL_END;
-    if (!pxl_varint_get(&p, row->end, &shared) || !pxl_varint_get(&p, row->end, &rest)
-        || !pxl_varint_get(&p, row->end, &payload))
-        return PXL_E_BLOCK;
+    if (!pxl_row_numbers(&p, row->end, numbers)) return PXL_E_BLOCK;
+    shared = numbers[0];
+    rest = numbers[1];
+    payload = numbers[2];
     left = (size_t)(row->end - p);
     if (shared > row->keylen || rest > PXL_KEY_MAX - shared || rest > left || payload > left - rest) return PXL_E_BLOCK;
-    if (rest <= PXL_ROW_SLACK && left >= PXL_ROW_SLACK)
-        memcpy(row->key + shared, p, PXL_ROW_SLACK);
+    if (left - rest >= PXL_SLACK)
+        pxl_move(row->key + shared, p, rest);
     else
         memcpy(row->key + shared, p, rest);
     row->keylen = shared + rest;
@@ -61,8 +75,14 @@ static inline bool pxl_bytes_add(pxl_bytes *bytes, const void *data, size_t n)
 static inline bool pxl_bytes_set(pxl_bytes *bytes, const void *data, size_t n)
 {
     bytes->len = 0;
-    if (n > bytes->cap && !pxl_bytes_room(bytes, n)) return false;
-    if (n) memcpy(bytes->data, data, n);
+    return pxl_bytes_add(bytes, data, n);
+}
+/* The same for data that PXL_SLACK octets may be read behind. */
+static inline bool pxl_bytes_move(pxl_bytes *bytes, const uint8_t *data, size_t n)
+{
+    bytes->len = 0;
+    if (n + PXL_SLACK > bytes->cap && !pxl_bytes_room(bytes, n + PXL_SLACK)) return false;
+    pxl_move(bytes->data, data, n);
     bytes->len = n;
     return true;
 }

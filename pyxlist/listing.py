@@ -87,19 +87,28 @@ _new_item: Final = functools.partial(tuple.__new__, Item)
 class _Plan:
     """Which lists an answer reads: (table, owner prefix) of each, and what the kernel calls them."""
 
-    __slots__ = ("count", "ids", "lists", "pack")
+    __slots__ = ("ids", "lists", "pack", "pointer")
 
-    def __init__(self, lists: list[tuple[int, int, str, bytes]]) -> None:
-        self.count = len(lists)
+    def __init__(self, view: Any, lists: list[tuple[int, int, str, bytes]]) -> None:
         self.lists = [(table, owner) for _role, _number, table, owner in lists]
         self.ids = ffi.new("pxl_list[]", [(role, number) for role, number, _table, _owner in lists])
-        self.pack = struct.Struct(f"={self.count}I").pack
+        self.pack = struct.Struct(f"={len(lists)}I").pack
+        self.pointer = ffi.new("pxl_plan *", (view, self.ids, len(lists)))
+
+    def sizes(self, blocks: list[bytes]) -> bytes:
+        """Lengths of the lists' first blocks, as the kernel wants them."""
+        if len(blocks) == 3:  # a user without groups, and it is twice as fast
+            own, everybodys, uses = blocks
+            return self.pack(len(own), len(everybodys), len(uses))
+        return self.pack(*map(len, blocks))
 
 
 class _Kernel:
     """One C listing with what its callbacks need: used by one answer at a time, of any view, then pooled."""
 
-    __slots__ = ("answer", "error", "failure", "handle", "held", "lister", "listing", "out", "query", "reader", "txn")
+    __slots__ = (
+        "answer", "error", "failure", "handle", "held", "lister", "listing", "octets", "query", "reader", "room", "txn"
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self.lister: Any = None
@@ -108,13 +117,35 @@ class _Kernel:
         self.listing = ffi.gc(lib.pxl_listing_new(_CALLBACKS, self.handle, self.error), lib.pxl_listing_free)
         if not self.listing:
             raise MemoryError("out of memory")
-        self.out = ffi.new("pxl_slice *")
         self.reader: BlockReader | None = None
         self.failure: BaseException | None = None
         self.query: Query | None = None
         self.txn: Any = None
         self.held: Any = None  # first blocks of the lists
         self.answer: bytes = b""  # what a callback answered last
+        self.note_room()
+
+    def note_room(self) -> None:
+        """Look where the next answer will stand: it moves when one was longer."""
+        piece = lib.pxl_listing_room(self.listing)
+        if not piece.len:
+            raise MemoryError("out of memory")
+        self.room: int = piece.len
+        self.octets = ffi.buffer(piece.data, piece.len)
+
+    def long_answer(self, size: int) -> bytes:
+        """The answer of a call that returned `size`, beyond the room or negative.  Raises what went wrong."""
+        if size < 0:
+            self.fail()
+        return _octets(lib.pxl_listing_output(self.listing))
+
+    def fail(self) -> NoReturn:
+        """Raise what stopped the kernel: a callback's own error, or the kernel's."""
+        if self.failure is not None:
+            failure, self.failure = self.failure, None
+            raise failure
+        raise_core_error(self.error, str(self.lister.store.path))
+        raise AssertionError("a kernel failed without an error")
 
     def blocks(self) -> BlockReader:
         """The reader of this snapshot's blocks, made when the first one is asked for."""
@@ -195,6 +226,12 @@ def _take_kernel() -> _Kernel:
         return _Kernel()
 
 
+def _give_back(kernel: _Kernel) -> None:
+    """Let another answer have a kernel whose buffer may have moved."""
+    kernel.note_room()
+    _pool.append(kernel)
+
+
 class Lister:
     """The lists and the namespace of one view; answers queries.
 
@@ -254,36 +291,27 @@ class Lister:
         """The whole answer as untagged lines.  Raises StoreError, and what a callback raises."""
         if query.verbatim is not None:
             return query.verbatim
+        plan = self._plans.get(query.reads) or self._plan(query.reads)
         kernel = _take_kernel()
         kernel.lister = self
-        plan = self._plans.get(query.reads) or self._plan(query.reads)
         kernel.query = query
         kernel.txn = txn = self.store.begin_read()
+        size = -1
         try:
-            get, tables, out = txn.get, self.store.tables, kernel.out
+            get, tables = txn.get, self.store.tables
             blocks: list[bytes] = []
             for table, owner in plan.lists:  # a comprehension would cost a frame
                 blocks.append(get(owner, b"", tables[table]))
-            code = lib.pxl_listing_answer(
-                kernel.listing,
-                self.view,
-                query.pointer,
-                _OUTPUT_IMAP,
-                plan.ids,
-                plan.count,
-                b"".join(blocks),
-                plan.pack(*map(len, blocks)),
-                out,
-            )
-            if code < 0:
-                self._raise(kernel)
-            return ffi.buffer(out.data, size)[:] if (size := out.len) else b""
+            data, sizes = b"".join(blocks), plan.sizes(blocks)
+            size = lib.pxl_listing_answer(kernel.listing, plan.pointer, query.pointer, data, sizes)
+            return kernel.octets[:size] if 0 <= size <= kernel.room else kernel.long_answer(size)
         finally:
             txn.abort()
-            kernel.reader = kernel.txn = None
-            kernel.lister = None
-            if out.len <= _KEPT_BYTES:
+            kernel.reader = kernel.txn = kernel.lister = None
+            if 0 <= size <= kernel.room:
                 _pool.append(kernel)
+            elif size <= _KEPT_BYTES:
+                _give_back(kernel)
 
     def stream(self, query: Query) -> Iterator[bytes]:
         """The answer in pieces of about 64 KiB.
@@ -325,12 +353,12 @@ class Lister:
                 if code == lib.PXL_MORE:
                     kernel.txn = self.store.begin_read()
             if code < 0:
-                self._raise(kernel)
+                kernel.fail()
         finally:
             self._end_snapshot(kernel)
             kernel.held = None
             kernel.lister = None
-            _pool.append(kernel)
+            _give_back(kernel)
 
     def _start(self, kernel: _Kernel, query: Query, output: int) -> int:
         reads = query.reads | READS_RIGHTS if output == _OUTPUT_ITEMS else query.reads
@@ -338,10 +366,7 @@ class Lister:
         tables = self.store.tables
         blocks = [kernel.txn.get(owner, b"", tables[table]) for table, owner in plan.lists]
         data = kernel.held = ffi.from_buffer(b"".join(blocks))
-        sizes = plan.pack(*map(len, blocks))
-        code: int = lib.pxl_listing_start(
-            kernel.listing, self.view, query.pointer, output, plan.ids, plan.count, data, sizes
-        )
+        code: int = lib.pxl_listing_start(kernel.listing, plan.pointer, query.pointer, output, data, plan.sizes(blocks))
         return code
 
     def _plan(self, reads: int) -> _Plan:
@@ -359,16 +384,8 @@ class Lister:
             lists.append((lib.PXL_ROLE_SUBSCRIPTIONS, _SUBSCRIPTIONS, "subscriptions", self.userid + LOOKUP))
         if reads & READS_DIRECTORY or self._admin:
             lists.append((lib.PXL_ROLE_DIRECTORY, _DIRECTORY, "directory", _NEVER))
-        plan = self._plans[asked] = _Plan(lists)
+        plan = self._plans[asked] = _Plan(self.view, lists)
         return plan
-
-    def _raise(self, kernel: _Kernel) -> NoReturn:
-        """Raise what stopped a kernel: a callback's own error, or the kernel's."""
-        if kernel.failure is not None:
-            failure, kernel.failure = kernel.failure, None
-            raise failure
-        raise_core_error(kernel.error, str(self.store.path))
-        raise AssertionError("a kernel failed without an error")
 
     def _end_snapshot(self, kernel: _Kernel) -> None:
         kernel.reader = None

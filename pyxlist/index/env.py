@@ -21,6 +21,7 @@ import os
 import pathlib
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -46,6 +47,7 @@ WRITE_TIMEOUT_S: Final = 10.0
 
 _log = logging.getLogger("pyxlist")
 _registry: dict[tuple[int, int], Store] = {}
+_stores: weakref.WeakSet[Store] = weakref.WeakSet()
 _registry_lock = threading.RLock()
 
 
@@ -74,6 +76,7 @@ class Store:
         self._timer: threading.Timer | None = None
         self._sync_lock = threading.Lock()  # held while commits are made durable: not to be closed meanwhile
         self.watch = ReaderWatch(self.path)
+        _stores.add(self)
         if create:
             self._open(create)
         else:
@@ -199,7 +202,7 @@ class Store:
     def begin_read(self) -> Any:
         """A read transaction; the caller aborts it.  Cost: under a microsecond.  Raises StoreError."""
         while True:
-            if self.pid != os.getpid():
+            if not self.pid:  # being opened again, or inherited through a fork
                 self.check_fork()
             env = self.env
             try:
@@ -414,11 +417,13 @@ def _sync_all() -> None:
             store.sync_now()
 
 
-def _renew_lock_in_child() -> None:
-    """The thread that may have held the lock does not exist in the child."""
+def _in_child() -> None:
+    """After a fork: no store is this process's own, and the thread that may have held the lock is gone."""
     global _registry_lock
     _registry_lock = threading.RLock()
+    for store in _stores:
+        store.pid = 0
 
 
 atexit.register(_sync_all)
-os.register_at_fork(after_in_child=_renew_lock_in_child)
+os.register_at_fork(after_in_child=_in_child)

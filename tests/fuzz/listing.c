@@ -92,7 +92,7 @@ static void answer(const pxl_query *query, const pxl_view *view, pxl_slice block
     int result;
 
     REQUIRE(listing);
-    result = pxl_listing_start(listing, view, query, output, lists, LISTS, block.data, (const uint8_t *)sizes);
+    result = pxl_listing_start(listing, &(pxl_plan){view, lists, LISTS}, query, output, block.data, (const uint8_t *)sizes);
     for (size_t runs = 0; result >= 0 && (result = pxl_listing_run(listing, LIMIT)) == PXL_MORE; runs++) {
         REQUIRE(runs < 1000 + 1000 * block.len);
         if (runs % 2) pxl_listing_rewind(listing);
