@@ -105,7 +105,6 @@ static bool hidden_as_read(const pxl_listing *listing, const pxl_event *e, bool 
 
 static bool read_otherwise(const pxl_listing *listing, const pxl_event *e, bool whole)
 {
-    if (e->name->plain) return false;
     if (!e->name->domain_len && memchr(e->name->key, '!', e->name->len)) return true;
     if (!whole && e->name->stepped) return true;
     return !whole && memchr(e->text, listing->view->separator == '/' ? '^' : '/', e->len);
@@ -115,7 +114,7 @@ bool pxl_event_hidden(const pxl_listing *listing, const pxl_event *e, bool whole
 {
     pxl_slice component;
 
-    if (read_otherwise(listing, e, whole)) return hidden_as_read(listing, e, whole, count);
+    if (!e->name->plain && read_otherwise(listing, e, whole)) return hidden_as_read(listing, e, whole, count);
     if (!may_be_hidden(listing, e, whole)) return false;
     component = first_component(listing, e, whole);
     return pxl_name_hidden(listing->view, component.data, component.len, count);
@@ -131,6 +130,7 @@ static bool hidden(const pxl_listing *listing, const pxl_event *e, const pxl_sub
     if ((mbtype & PXL_INTERMEDIATE) && !selects(listing, PXL_SELECT_NONEXISTENT)) return true;
     if (selects(listing, PXL_SELECT_DAV)) return false;
     if (class) return true;
+    if (e->name->plain && !may_be_hidden(listing, e, subject != NULL)) return false; /* nearly always */
     return pxl_event_hidden(listing, e, subject != NULL, listing->view->hidden_count);
 }
 

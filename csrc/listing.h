@@ -28,7 +28,6 @@ typedef struct {
     uint64_t *literals;      /* for each octet, `words` words: tokens that are this octet */
     uint64_t *any, *level;   /* tokens that are '*', and '%' */
     size_t words, tokens;
-    bool everything;         /* the pattern is '*' */
 } pxl_pattern;
 
 struct pxl_query {
@@ -36,6 +35,7 @@ struct pxl_query {
     uint32_t options;
     uint8_t separator;
     bool ancestors;          /* one pattern, literal octets and then exactly "*%" */
+    bool everything;         /* one pattern, "*" */
     size_t count;
     pxl_pattern *patterns;
     pxl_bytes common;        /* literal octets that all patterns begin with */

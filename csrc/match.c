@@ -37,7 +37,6 @@ int pxl_pattern_compile(pxl_pattern *pattern, const uint8_t *text, size_t len)
         (any ? pattern->any : pattern->level)[word] |= bit;
     }
     pattern->tokens = n;
-    pattern->everything = n == 1 && pattern->any[0];
     return PXL_OK;
 }
 
@@ -112,10 +111,6 @@ static size_t match_long(const pxl_pattern *pattern, const uint8_t *name, size_t
 
 size_t pxl_pattern_match(const pxl_pattern *pattern, const uint8_t *name, size_t len, uint8_t separator, size_t *dead)
 {
-    if (pattern->everything) {
-        *dead = 0;
-        return len;
-    }
     if (pattern->words == 1) return match_short(pattern, name, len, separator, dead);
     return match_long(pattern, name, len, separator, dead);
 }
@@ -126,6 +121,7 @@ size_t pxl_query_match(const pxl_query *query, const uint8_t *name, size_t len, 
     bool alive = false;
 
     *dead = 0;
+    if (query->everything) return len;
     if (query->count == 1) return pxl_pattern_match(query->patterns, name, len, query->separator, dead);
     for (size_t i = 0; i < query->count; i++) {
         size_t matched = pxl_pattern_match(&query->patterns[i], name, len, query->separator, &dies);
@@ -194,5 +190,6 @@ int pxl_query_add(pxl_query *query, const uint8_t *pattern, size_t len)
     if (!note_common(query, pattern, len)) return PXL_E_MEMORY;
     result = pxl_pattern_compile(&query->patterns[query->count], pattern, len);
     if (result == PXL_OK) query->count++;
+    query->everything = query->count == 1 && query->patterns->tokens == 1 && (query->patterns->any[0] & 1);
     return result;
 }

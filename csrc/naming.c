@@ -400,15 +400,21 @@ static bool is_own(const pxl_view *view, const pxl_name *name)
     return category_of(view, name) == CATEGORY_OWNER;
 }
 
+/* Is `top` the first component of what begins there? */
+static bool is_top(const uint8_t *text, size_t len, pxl_slice top)
+{
+    return pxl_starts(text, len, top.data, top.len) && (len == top.len || text[top.len] == PXL_SEPARATOR);
+}
+
 /* The same for a shared mailbox, which must be none of a user, deleted, or called INBOX. */
 static bool is_shared(const pxl_view *view, const pxl_name *name)
 {
     const uint8_t *top = name->key + name->boxes_at;
-    size_t len;
+    const size_t len = name->boxes_end - name->boxes_at;
 
-    if (!(*top == 'u' || *top == 'I' || *top == 'i' || begins(view->deleted_prefix, *top))) return true;
-    len = component_end(name->key, name->boxes_at, name->boxes_end) - name->boxes_at;
-    return !is(top, len, (pxl_slice){(const uint8_t *)"user", 4}) && !is(top, len, view->deleted_prefix) && !is_inbox(top, len);
+    if (*top == 'u' && is_top(top, len, (pxl_slice){(const uint8_t *)"user", 4})) return false;
+    if (begins(view->deleted_prefix, *top) && is_top(top, len, view->deleted_prefix)) return false;
+    return (*top | 0x20) != 'i' || !is_inbox(top, component_end(top, 0, len));
 }
 
 /* Write what is new in a key to the end of its external name; false if an odd octet is in it.  Moves
