@@ -85,22 +85,35 @@ _new_item: Final = functools.partial(tuple.__new__, Item)
 
 
 class _Plan:
-    """Which lists an answer reads: (table, owner prefix) of each, and what the kernel calls them."""
+    """Which lists an answer reads: the arguments to get the first block of each, and what the kernel calls them.
 
-    __slots__ = ("ids", "lists", "pack", "pointer")
+    `tables` are the handles that the arguments hold; once the store has others the plan is to be made anew.
+    """
 
-    def __init__(self, view: Any, lists: list[tuple[int, int, str, bytes]]) -> None:
-        self.lists = [(table, owner) for _role, _number, table, owner in lists]
+    __slots__ = ("ids", "keys", "pack", "pointer", "tables")
+
+    def __init__(self, view: Any, tables: dict[str, Any], lists: list[tuple[int, int, str, bytes]]) -> None:
+        self.tables = tables
+        self.keys = [(owner, b"", tables[table]) for _role, _number, table, owner in lists]
         self.ids = ffi.new("pxl_list[]", [(role, number) for role, number, _table, _owner in lists])
         self.pack = struct.Struct(f"={len(lists)}I").pack
         self.pointer = ffi.new("pxl_plan *", (view, self.ids, len(lists)))
 
-    def sizes(self, blocks: list[bytes]) -> bytes:
-        """Lengths of the lists' first blocks, as the kernel wants them."""
-        if len(blocks) == 3:  # a user without groups, and it is twice as fast
-            own, everybodys, uses = blocks
-            return self.pack(len(own), len(everybodys), len(uses))
-        return self.pack(*map(len, blocks))
+    def read(self, get: Callable[..., bytes]) -> tuple[bytes, bytes]:
+        """The first blocks in one, and the length of each as the kernel wants them."""
+        blocks = [get(*key) for key in self.keys]
+        return b"".join(blocks), self.pack(*map(len, blocks))
+
+
+class _PlanOfThree(_Plan):
+    """A user without groups reads three lists.  Nearly all do, and without loops it takes a third less time."""
+
+    __slots__ = ()
+
+    def read(self, get: Callable[..., bytes]) -> tuple[bytes, bytes]:
+        own_key, everybodys_key, uses_key = self.keys
+        own, everybodys, uses = get(*own_key), get(*everybodys_key), get(*uses_key)
+        return b"".join((own, everybodys, uses)), self.pack(len(own), len(everybodys), len(uses))
 
 
 class _Kernel:
@@ -238,6 +251,8 @@ class Lister:
     Any number of threads may use one lister: each answer has a kernel of its own.
     """
 
+    __slots__ = ("_admin", "_always", "_keep", "_plans", "identifiers", "metadata", "status", "store", "userid", "view")
+
     def __init__(
         self,
         store: Store,
@@ -291,18 +306,17 @@ class Lister:
         """The whole answer as untagged lines.  Raises StoreError, and what a callback raises."""
         if query.verbatim is not None:
             return query.verbatim
-        plan = self._plans.get(query.reads) or self._plan(query.reads)
+        store = self.store
         kernel = _take_kernel()
         kernel.lister = self
         kernel.query = query
-        kernel.txn = txn = self.store.begin_read()
+        kernel.txn = txn = store.begin_read()
         size = -1
         try:
-            get, tables = txn.get, self.store.tables
-            blocks: list[bytes] = []
-            for table, owner in plan.lists:  # a comprehension would cost a frame
-                blocks.append(get(owner, b"", tables[table]))
-            data, sizes = b"".join(blocks), plan.sizes(blocks)
+            plan = self._plans.get(query.reads)
+            if plan is None or plan.tables is not store.tables:
+                plan = self._plan(query.reads)
+            data, sizes = plan.read(txn.get)
             size = lib.pxl_listing_answer(kernel.listing, plan.pointer, query.pointer, data, sizes)
             return kernel.octets[:size] if 0 <= size <= kernel.room else kernel.long_answer(size)
         finally:
@@ -362,11 +376,12 @@ class Lister:
 
     def _start(self, kernel: _Kernel, query: Query, output: int) -> int:
         reads = query.reads | READS_RIGHTS if output == _OUTPUT_ITEMS else query.reads
-        plan = self._plans.get(reads) or self._plan(reads)
-        tables = self.store.tables
-        blocks = [kernel.txn.get(owner, b"", tables[table]) for table, owner in plan.lists]
-        data = kernel.held = ffi.from_buffer(b"".join(blocks))
-        code: int = lib.pxl_listing_start(kernel.listing, plan.pointer, query.pointer, output, data, plan.sizes(blocks))
+        plan = self._plans.get(reads)
+        if plan is None or plan.tables is not self.store.tables:
+            plan = self._plan(reads)
+        data, sizes = plan.read(kernel.txn.get)
+        kernel.held = ffi.from_buffer(data)
+        code: int = lib.pxl_listing_start(kernel.listing, plan.pointer, query.pointer, output, kernel.held, sizes)
         return code
 
     def _plan(self, reads: int) -> _Plan:
@@ -384,7 +399,8 @@ class Lister:
             lists.append((lib.PXL_ROLE_SUBSCRIPTIONS, _SUBSCRIPTIONS, "subscriptions", self.userid + LOOKUP))
         if reads & READS_DIRECTORY or self._admin:
             lists.append((lib.PXL_ROLE_DIRECTORY, _DIRECTORY, "directory", _NEVER))
-        plan = self._plans[asked] = _Plan(self.view, lists)
+        kind = _PlanOfThree if len(lists) == 3 else _Plan
+        plan = self._plans[asked] = kind(self.view, self.store.tables, lists)
         return plan
 
     def _end_snapshot(self, kernel: _Kernel) -> None:
