@@ -7,7 +7,6 @@
 #include "bytes.h"
 #include "listing.h"
 
-#define TEXT_SLACK 64u       /* octets behind the last name that may be read */
 
 static bool make_room(pxl_listing *listing)
 {
@@ -47,7 +46,7 @@ void pxl_kept_sort(pxl_listing *listing)
 {
     bool sorted = true;
 
-    if (!pxl_bytes_room(&listing->kept_text, TEXT_SLACK)) {
+    if (!pxl_bytes_room(&listing->kept_text, PXL_SLACK)) {
         pxl_listing_fail(listing, PXL_E_MEMORY, "out of memory");
         return;
     }
