@@ -103,7 +103,10 @@ class Campaign:
         """Rounds until `wanted` answers were compared; a round is whole unless it shows many differences."""
         started, number = time.monotonic(), 0
         while self.compared < wanted and time.monotonic() - started < limit_s and len(self.differences) < _KEPT:
-            self._round(Random(f"{self.seed}/{number}"), wanted)
+            try:
+                self._round(Random(f"{self.seed}/{number}"), wanted)
+            except ConnectionError as error:
+                print(f"seed {self.seed}, round {number}: the server is gone, what follows is left out: {error}")
             number += 1
 
     def _round(self, rng: Random, wanted: int) -> None:

@@ -59,14 +59,24 @@ class Host:
             _give_away(self.server.directory / name)
 
     def ask(self, userid: str, number: int, commands: Sequence[bytes]) -> list[Comparable]:
-        """What the server answers, in the form the package's answers are compared in; DIED where its process did."""
+        """What the server answers, in the form the package's answers are compared in; DIED where its process does.
+
+        Raises OSError when the server is gone.
+        """
         try:
             return [comparable(*reply) for reply in self.session(userid, number).ask_all(commands)]
-        except ConnectionResetError:
+        except ConnectionError:
+            self._sessions.pop((userid, number), None)
+        return [self._ask_again(userid, number, command) for command in commands]
+
+    def _ask_again(self, userid: str, number: int, command: bytes) -> Comparable:
+        """One command in a session that lives: the process may have died of another one."""
+        session = self.session(userid, number)
+        try:
+            return comparable(*session.ask(command))
+        except ConnectionError:
             del self._sessions[userid, number]
-            if len(commands) == 1:
-                return [DIED]
-        return [self.ask(userid, number, [command])[0] for command in commands]
+            return DIED
 
 
 def _give_away(top: pathlib.Path) -> None:
