@@ -92,49 +92,58 @@ def _bars(title: str, unit: str, bars: list[tuple[str, float, str]], log: bool =
     return figure
 
 
-def _pick(results: Sequence[Result], question: str, what: str) -> Result | None:
-    return next((result for result in results if result.question == question and result.what.startswith(what)), None)
+def _picked(results: Sequence[Result], *wanted: tuple[str, str]) -> list[Result]:
+    """The first result of each (question, beginning of what); nothing at all if one is missing."""
+    found = [
+        next((result for result in results if result.question == question and result.what.startswith(what)), None)
+        for question, what in wanted
+    ]
+    return [result for result in found if result is not None] if None not in found else []
+
+
+def _sqlite(results: Sequence[Result], name: str, what: str) -> list[tuple[str, float, str]]:
+    """A bar of SQLite's, if it was asked."""
+    return [(f"SQLite: {name}", peer.measured, _COLOURS["SQLite"]) for peer in _picked(results, ("SQLite", what))]
+
+
+def _bars_of(colour: str, *bars: tuple[str, float]) -> list[tuple[str, float, str]]:
+    return [(name, value, _COLOURS[colour]) for name, value in bars]
 
 
 def _build(results: Sequence[Result]) -> Any:
-    build, parse = _pick(results, "build", "build"), _pick(results, "build", "parse")
-    sqlite, one = _pick(results, "SQLite", "build"), _pick(results, "build", "build by difference, 1 ")
-    if build is None or parse is None or one is None:
+    picked = _picked(results, ("build", "build"), ("build", "parse"), ("build", "build by difference, 1 "))
+    if not picked:
         return None
-    bars = [
-        ("read and one CRC", parse.baseline, _COLOURS["floor"]),
-        ("read, CRC and raw append", build.baseline, _COLOURS["floor"]),
-        ("pyxlist: parse alone", parse.measured, _COLOURS["pyxlist"]),
-        ("pyxlist: build by difference, 1 change", one.measured, _COLOURS["pyxlist"]),
-        ("pyxlist: build", build.measured, _COLOURS["pyxlist"]),
-    ]
-    if sqlite is not None:
-        bars.append(("SQLite: build", sqlite.measured, _COLOURS["SQLite"]))
+    build, parse, one = picked
+    floor = _bars_of("floor", ("read and one CRC", parse.baseline), ("read, CRC and raw append", build.baseline))
+    ours = _bars_of(
+        "pyxlist", ("pyxlist: parse alone", parse.measured), ("pyxlist: build by difference, 1 change", one.measured),
+        ("pyxlist: build", build.measured),
+    )  # fmt: skip
+    bars = [*floor, *ours, *_sqlite(results, "build", "build")]
     return _bars("Building the index", "seconds, logarithmic", bars, log=True)
 
 
 def _change(results: Sequence[Result]) -> Any:
-    ours, theirs = _pick(results, "change", "one durable"), _pick(results, "change", "the same in SQLite")
-    if ours is None or theirs is None:
+    picked = _picked(results, ("change", "one durable"), ("change", "the same in SQLite"))
+    if not picked:
         return None
+    ours, theirs = picked
     return _bars("One durable ACL change", "microseconds", [
-        ("one durable py-lmdb put", ours.baseline, _COLOURS["floor"]),
-        ("pyxlist: all tables", ours.measured, _COLOURS["pyxlist"]),
-        ("SQLite: one posting", theirs.measured, _COLOURS["SQLite"]),
+        *_bars_of("floor", ("one durable py-lmdb put", ours.baseline)),
+        *_bars_of("pyxlist", ("pyxlist: all tables", ours.measured)),
+        *_bars_of("SQLite", ("SQLite: one posting", theirs.measured)),
     ])  # fmt: skip
 
 
 def _memory(results: Sequence[Result]) -> Any:
-    peak, index = _pick(results, "build", "peak memory"), _pick(results, "build", "index")
-    reader, sqlite = _pick(results, "sharing", "private memory"), _pick(results, "SQLite", "size")
-    if peak is None or index is None or reader is None:
+    picked = _picked(results, ("build", "peak memory"), ("build", "index"), ("sharing", "private memory"))
+    if not picked:
         return None
-    bars = [
-        ("mailboxes.db", peak.baseline, _COLOURS["floor"]),
-        ("peak memory of a build", peak.measured, _COLOURS["pyxlist"]),
-        ("index on disk", index.measured, _COLOURS["pyxlist"]),
-        ("private memory of a reader", reader.measured, _COLOURS["pyxlist"]),
-    ]
-    if sqlite is not None:
-        bars.append(("SQLite on disk", sqlite.measured, _COLOURS["SQLite"]))
+    peak, index, reader = picked
+    ours = _bars_of(
+        "pyxlist", ("peak memory of a build", peak.measured), ("index on disk", index.measured),
+        ("private memory of a reader", reader.measured),
+    )  # fmt: skip
+    bars = [*_bars_of("floor", ("mailboxes.db", peak.baseline)), *ours, *_sqlite(results, "on disk", "size")]
     return _bars("Memory and disk", "MB", bars)

@@ -357,6 +357,12 @@ def random_question(rng: Random, config: Mapping[str, str], world: World) -> byt
     return f"{verb} {name}".encode()
 
 
+def random_battery(rng: Random, config: Mapping[str, str], world: World, listings: int, questions: int) -> list[bytes]:
+    """So many of both."""
+    battery = [random_listing(rng, config, world) for _ in range(listings)]
+    return battery + [random_question(rng, config, world) for _ in range(questions)]
+
+
 def _quoted(text: str) -> str:
     octets = text.encode()
     if len(octets) != len(text):

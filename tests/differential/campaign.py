@@ -20,17 +20,7 @@ from random import Random
 from typing import Any, Final
 
 import pyxlist
-from tests.worlds import (
-    GROUPS,
-    USUAL,
-    World,
-    groups_of,
-    logging_in,
-    random_configuration,
-    random_listing,
-    random_question,
-    random_world,
-)
+from tests.worlds import GROUPS, USUAL, World, groups_of, logging_in, random_battery, random_configuration, random_world
 
 from .cases import Case, Question
 from .drive import drive
@@ -141,16 +131,15 @@ class Campaign:
         with tempfile.TemporaryDirectory() as name:
             folder = pathlib.Path(name)
             copy_databases(host.server.directory, folder)
+            half = self.questions // 2
             for number, options in enumerate(host.server.configurations):
-                batteries = {userid: self._battery(rng, options, world) for userid in logging_in(options)}
+                batteries = {
+                    userid: random_battery(rng, options, world, self.questions - half, half)
+                    for userid in logging_in(options)
+                }
                 found += compare_one(host, folder, number, batteries)
                 self.compared += sum(map(len, batteries.values()))
         return found
-
-    def _battery(self, rng: Random, options: Mapping[str, str], world: World) -> list[bytes]:
-        half = self.questions // 2
-        listings = [random_listing(rng, options, world) for _ in range(self.questions - half)]
-        return listings + [random_question(rng, options, world) for _ in range(half)]
 
     def _keep(self, host: Host, world: World, found: Sequence[Difference]) -> None:
         """The smallest world that shows the first difference, with the server's answer, as a case."""

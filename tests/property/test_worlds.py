@@ -12,16 +12,7 @@ from hypothesis import strategies as st
 
 import pyxlist
 from tests import oracle
-from tests.worlds import (
-    GROUPS,
-    World,
-    groups_of,
-    logging_in,
-    random_configuration,
-    random_listing,
-    random_question,
-    random_world,
-)
+from tests.worlds import GROUPS, World, groups_of, logging_in, random_battery, random_configuration, random_world
 
 _LISTINGS = (b"LIST", b"XLIST", b"RLIST", b"LSU", b"RLSU")
 SEEDS = st.integers(0, 2**48)
@@ -63,8 +54,7 @@ def check_world(rng: Random, listings: int, questions: int) -> None:
     """One world, one configuration, some questions of everybody."""
     options = random_configuration(rng)
     world = random_world(rng, domains=options["virtdomains"] != "off")
-    battery = [random_listing(rng, options, world) for _ in range(listings)]
-    battery += [random_question(rng, options, world) for _ in range(questions)]
+    battery = random_battery(rng, options, world, listings, questions)
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         config = config_of(folder, options)
@@ -106,4 +96,4 @@ def test_updating_equals_building_anew(seed: int) -> None:
         with pyxlist.open(folder / "index") as updated, pyxlist.open(folder / "fresh") as fresh:
             assert list(updated.entries()) == list(fresh.entries())
         if after.uses or not before.uses:
-            compare(folder / "index", model(after, options), options, [random_listing(rng, options) for _ in range(4)])
+            compare(folder / "index", model(after, options), options, random_battery(rng, options, after, 4, 0))
