@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
-from typing import Any
+from typing import Any, Final
 
 from pyxlist.acl import Rights, canonical_userid
 from pyxlist.changes import Changes, changes_since
@@ -16,8 +18,9 @@ from pyxlist.entry import Entry
 from pyxlist.errors import StoreError
 from pyxlist.follow.hooks import Hooks
 from pyxlist.index import check
+from pyxlist.index.datafile import identity_at
 from pyxlist.index.durability import Durability
-from pyxlist.index.env import WRITE_TIMEOUT_S, open_store
+from pyxlist.index.env import WRITE_TIMEOUT_S, Store, open_store
 from pyxlist.index.read import Reader
 from pyxlist.index.transaction import begin_write
 from pyxlist.listing import MetadataCallback, StatusCallback
@@ -26,6 +29,8 @@ from pyxlist.namespace import Namespace
 from pyxlist.policy import CYRUS, Policy
 
 __all__ = ["Index", "open_index"]
+
+_LOOK_S: Final = 1.0  # how often it is looked at what stands at the path
 
 _Meaning = tuple[bytes | None, Config, Callable[[bytes], Prepared]]  # as stored, as understood, its commands
 
@@ -37,17 +42,19 @@ class Index:
     """
 
     def __init__(self, path: str | os.PathLike[str], readonly: bool = True) -> None:
-        self._store = open_store(path)
+        self._path = os.path.abspath(path)  # daemons change their directory
+        self.readonly = readonly
+        self._store = self._opened()
         self._reader = Reader(self._store)
         try:
-            if not readonly:
-                self._store.prepare_writing()
             self._meaning = self._read_meaning()
         except BaseException:
             self._store.close()
             raise
-        self.readonly = readonly
         self._open = True
+        self._former: list[Store] = []  # of indexes that stood here before; views made of them go on
+        self._looked_s = time.monotonic()
+        self._looking = threading.Lock()
 
     def __repr__(self) -> str:
         return f"<Index {str(self._store.path)!r}{'' if self._open else ', closed'}>"
@@ -64,7 +71,36 @@ class Index:
         """Let go of the index; its views must not be used any more.  Twice does no harm."""
         if self._open:
             self._open = False
-            self._store.close()
+            for store in (*self._former, self._store):
+                store.close()
+
+    def _opened(self) -> Store:
+        """The store at the path, ready for what this was opened for."""
+        store = open_store(self._path)
+        try:
+            if not self.readonly:
+                store.prepare_writing()
+        except BaseException:
+            store.close()
+            raise
+        return store
+
+    def _follow_path(self) -> None:
+        """Turn to what stands at the path now, if the index was deleted and built anew; looked at once a second.
+
+        Where nothing is there, or nothing that can be opened, the former index stays.
+        """
+        if time.monotonic() - self._looked_s < _LOOK_S or not self._looking.acquire(blocking=False):
+            return
+        try:
+            self._looked_s = time.monotonic()
+            if self._open and identity_at(self._path) not in (None, self._store.identity):
+                with contextlib.suppress(StoreError):
+                    store = self._opened()
+                    self._former.append(self._store)
+                    self._store, self._reader = store, Reader(store)
+        finally:
+            self._looking.release()
 
     @property
     def config(self) -> Config:
@@ -97,10 +133,12 @@ class Index:
         LIST RETURN (STATUS …), `metadata(key, entries, options)` complete METADATA lines; without them a
         mailbox answers as if it had no messages and no metadata.  A userid nobody has sees what `anyone`
         sees.  `policy` says where answers depart from Cyrus.  A view keeps the configuration of the moment it
-        is made; make views anew, for each login or when `state()` changed, to follow a changed one.
+        is made; make views anew, for each login or when `state()` changed, to follow a changed one.  Views
+        made a second after the index was deleted and built anew at its path are of the new one.
 
         Raises ValueError for what is not a userid, TypeError for groups that are no names.
         """
+        self._follow_path()
         _packed, config, prepare = self._understood()
         names = _bare_names(groups) if config.unix_group_enable else ()
         if admin is None:

@@ -7,7 +7,7 @@ readers.py      who reads, and who has stood still
 lock.py         one writer at a time, in turn
 durability.py   what a power loss may take
 build.py    make an index equal to a source
-stretches.py    what of a source is known to be in the index
+compare.py, stretches.py    a source beside an index: what differs, what is known not to
 companions.py, groups.py   what a server keeps beside: subscriptions, special use, its group file
 write.py    one mailbox changed -> rows changed
 transaction.py  one write transaction: lookups that see it, changes applied in one batch

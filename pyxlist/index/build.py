@@ -29,14 +29,15 @@ from pyxlist.cyrusdb import Losses, Progress, Source, keys_found, losses_of, ope
 from pyxlist.errors import CorruptSourceError, StoreError, StoreFullError
 from pyxlist.index import companions
 from pyxlist.index.checkpoint import write_checkpoint
+from pyxlist.index.compare import Comparison, Told
 from pyxlist.index.datafile import DATA, promised_bytes, reserve_length
 from pyxlist.index.env import Store, create_store, open_store
-from pyxlist.index.layout import WHOLE_TABLE, iter_blocks, iter_changes, pack_meta, unpack_meta
-from pyxlist.index.rows import block_at, new_inversion
-from pyxlist.index.stretches import cut_stretches, pack_digest, put_digests, read_stretches, seed_of
-from pyxlist.index.write import Change, apply_changes
+from pyxlist.index.layout import iter_blocks, pack_meta, unpack_meta
+from pyxlist.index.rows import new_inversion
+from pyxlist.index.stretches import put_digests, read_stretches, seed_of
+from pyxlist.index.write import apply_changes
 
-__all__ = ["BuildReport", "build", "differences", "is_vacant"]
+__all__ = ["BuildReport", "build", "is_vacant"]
 
 _BATCH_RECORDS: Final = 8192
 _BATCH_BYTES: Final = 1 << 22
@@ -98,7 +99,7 @@ def build(
     if not isinstance(config, Config | None):
         raise TypeError(f"config: expected a Config, got {type(config).__name__}")
     beside = companions.Companions(subscriptions, annotations, groups)
-    told = _Told(progress)
+    told = Told(progress)
     with open_source(source, told.tell, salvage) as (reader, header):
         if losses_of(reader).places:
             # A follower must not go on from here: the next one compares everything.
@@ -123,20 +124,6 @@ def _place_of(index_path: str | os.PathLike[str]) -> pathlib.Path:
     return path.resolve() if path.is_symlink() or path.name in ("", "..") else path
 
 
-class _Told:
-    """A progress callback that is not called too often."""
-
-    def __init__(self, progress: Progress | None) -> None:
-        self._progress = progress
-        self._at = time.monotonic()
-
-    def tell(self, stage: str, done: int, total: int) -> None:
-        now = time.monotonic()
-        if self._progress and now - self._at >= 0.1:
-            self._at = now
-            self._progress(stage, done, total)
-
-
 def is_vacant(path: pathlib.Path) -> bool:
     """Nothing stands there, or an empty directory.  Raises StoreError for anything that is no index."""
     if not path.exists():
@@ -159,7 +146,7 @@ def _create(
     path: pathlib.Path,
     config: Config | None,
     beside: companions.Companions,
-    told: _Told,
+    told: Told,
 ) -> BuildReport:
     with _workplace(path) as fresh:
         store = create_store(fresh)
@@ -241,7 +228,7 @@ def _sync_directory(path: pathlib.Path) -> None:
         os.close(descriptor)
 
 
-def _fill(store: Store, inversion: Any, reader: Any, header: Source, told: _Told) -> None:
+def _fill(store: Store, inversion: Any, reader: Any, header: Source, told: Told) -> None:
     """Write directory, postings and uniqueids of every record."""
     writer = _Appender(store)
     for table, items, at in _batches(inversion, reader, header):
@@ -363,13 +350,13 @@ def _update(
     path: pathlib.Path,
     config: Config | None,
     beside: companions.Companions,
-    told: _Told,
+    told: Told,
 ) -> BuildReport:
     store = open_store(path)
     try:
         with store.write() as txn:
             inversion = new_inversion(seed_of(txn.get(b"build", db=store.tables["meta"]) or b""))
-            comparison = _Comparison(txn, store.tables, inversion, reader, header, told)
+            comparison = Comparison(txn, store.tables, inversion, reader, header, told)
             changes = list(comparison.differences(read_stretches(txn, store.tables)))
             apply_changes(txn, store.tables, changes)
             comparison.keep_digests()
@@ -383,82 +370,6 @@ def _update(
     removed = sum(new is None for _key, _old, new in changes)
     mode = "update" if changes or outcome.changed or config not in (None, stored) else "none"
     return _report(mode, header, counts, (added, len(changes) - added - removed, removed), outcome)
-
-
-def differences(txn: Any, store: Store, reader: Any, header: Source) -> Iterator[Change]:
-    """Every mailbox whose directory row is not what the source says, in key order; for `verify`, so no digest
-    is believed.
-    """
-    return _Comparison(txn, store.tables, new_inversion(), reader, header, _Told(None)).rows(b"", b"")
-
-
-class _Comparison:
-    """A source and an index walked side by side, once."""
-
-    def __init__(
-        self, txn: Any, tables: dict[str, Any], inversion: Any, reader: Any, header: Source, told: _Told
-    ) -> None:
-        self._txn = txn
-        self._tables = tables
-        self._inversion = inversion
-        self._reader = reader
-        self._header = header
-        self._told = told
-        self._error = ffi.new("pxl_error *")
-        self._fresh: dict[bytes, bytes] = {}  # digests of stretches that were compared row by row
-        self._too_long = False
-
-    def differences(self, stretches: list[tuple[bytes, bytes]]) -> Iterator[Change]:
-        """Every mailbox whose row is not what the source says, in key order; stretches with the source's digest
-        are passed over.
-        """
-        digest, ends = ffi.new("uint64_t *"), [lower for lower, _digest in stretches[1:]] + [b""]
-        for (lower, known), upper in zip(stretches, ends, strict=True):
-            code = lib.pxl_inversion_digest(self._inversion, self._reader, upper, len(upper), digest, self._error)
-            self._check(code)
-            self._too_long |= code == lib.PXL_MORE
-            found = pack_digest(digest[0]) if code == lib.PXL_OK else b""
-            if found and found == known:
-                lib.pxl_inversion_pass(self._inversion)
-                self._tell()
-                continue
-            if found:
-                self._fresh[lower] = found
-            yield from self.rows(lower, upper)
-
-    def rows(self, lower: bytes, upper: bytes) -> Iterator[Change]:
-        """The same of the names from `lower` on and below `upper` (empty: all), row by row."""
-        with self._txn.cursor(db=self._tables["directory"]) as cursor:
-            block = block_at(cursor, WHOLE_TABLE, lower) or b""
-            while True:
-                separator = cursor.key()[len(WHOLE_TABLE) :] if block and cursor.next() else b""
-                inside = separator and (not upper or separator < upper)
-                yield from self._compare(block, lower, separator if inside else upper)
-                self._tell()
-                if not inside:
-                    return
-                block = bytes(cursor.value())
-
-    def keep_digests(self) -> None:
-        """Store what was found out about stretches, once the index is equal to the source."""
-        if self._too_long:
-            cut_stretches(self._txn, self._tables)
-        else:
-            put_digests(self._txn, self._tables, self._fresh)
-
-    def _compare(self, block: bytes, lower: bytes, upper: bytes) -> Iterator[Change]:
-        sides = ((ffi.from_buffer(octets), len(octets)) for octets in (block, lower, upper))
-        self._check(lib.pxl_inversion_compare(self._inversion, self._reader, *sides, self._error))
-        found = lib.pxl_inversion_changes(self._inversion)
-        if found.len:
-            yield from iter_changes(memoryview(ffi.buffer(found.data, found.len)))
-
-    def _check(self, code: int) -> None:
-        if code < 0:
-            raise_core_error(self._error, self._header.path)
-
-    def _tell(self) -> None:
-        self._told.tell("compare", lib.pxl_reader_at(self._reader), self._header.end)
 
 
 def _update_meta(txn: Any, store: Store, header: Source, config: Config | None, counts: dict[str, int]) -> None:

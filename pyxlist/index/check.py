@@ -11,7 +11,7 @@ from pyxlist.config import Config
 from pyxlist.cyrusdb import open_source
 from pyxlist.entry import Entry, Mbtype
 from pyxlist.errors import StoreDamagedError
-from pyxlist.index.build import differences
+from pyxlist.index.compare import differences
 from pyxlist.index.env import Store
 from pyxlist.index.layout import MORE, VERSION, WHOLE_TABLE, unpack_meta
 from pyxlist.index.rows import find_row, iter_blocks_of, iter_list, iter_rows

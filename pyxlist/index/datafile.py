@@ -12,7 +12,7 @@ from typing import Final
 
 from pyxlist.errors import StoreDamagedError, StoreError
 
-__all__ = ["DATA", "REBUILD", "promised_bytes", "refuse_network", "refuse_truncated", "reserve_length"]
+__all__ = ["DATA", "REBUILD", "identity_at", "promised_bytes", "refuse_network", "refuse_truncated", "reserve_length"]
 
 DATA: Final = "data.mdb"
 REBUILD: Final = "delete it and build it anew from its source"
@@ -20,6 +20,15 @@ _NETWORK: Final = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "cep
 _SLACK_BYTES: Final = 1 << 19
 # magic, version, address, map size, two MDB_db (the first one's pad is the page size), last page, transaction id
 _META: Final = struct.Struct("<16x I I Q Q I 44x 48x Q Q")
+
+
+def identity_at(directory: str | os.PathLike[str]) -> tuple[int, int] | None:
+    """Device and inode of the data file of an index directory; None where there is none."""
+    try:
+        status = os.stat(os.path.join(directory, DATA))
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def promised_bytes(path: pathlib.Path) -> int:

@@ -9,12 +9,14 @@ from __future__ import annotations
 import dataclasses
 import os
 import pathlib
-from typing import ClassVar, Final
+import threading
+from collections.abc import Callable
+from typing import Any, ClassVar, Final
 
 from pyxlist.errors import StoreDamagedError
 from pyxlist.index.datafile import REBUILD
 
-__all__ = ["Durability", "clear_unsynced", "is_unsynced", "mark_unsynced", "refuse_unsynced"]
+__all__ = ["Durability", "Syncer", "keep_mark", "refuse_unsynced"]
 
 _MARK: Final = "unsynced"
 _BOOT_ID: Final = pathlib.Path("/proc/sys/kernel/random/boot_id")
@@ -44,6 +46,38 @@ class Durability:
 
 Durability.EVERY_COMMIT = Durability(0)
 Durability.REBUILDABLE = Durability(None)
+
+
+class Syncer:
+    """Makes the commits of an environment durable, at once or later, and closes it at no moment in between."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.timer: threading.Timer | None = None  # of the first commit that waits
+
+    def sync(self, env: Any) -> None:
+        """Return when every commit is durable.  Raises lmdb.Error."""
+        with self._lock:
+            env.sync(True)
+
+    def close(self, env: Any) -> None:
+        """Close an environment that nobody is syncing."""
+        with self._lock:
+            env.close()
+
+    def sync_later(self, within_ms: int, due: Callable[[], None]) -> None:
+        """Call `due` from a thread in time for the first commit that waits."""
+        if self.timer is None:
+            self.timer = threading.Timer(within_ms / 1000, due)
+            self.timer.daemon = True
+            self.timer.start()
+
+    def cancel(self) -> bool:
+        """Whether any commit waited; nothing will be called for it any more."""
+        timer, self.timer = self.timer, None
+        if timer is not None:
+            timer.cancel()
+        return timer is not None
 
 
 # A directory that is written without syncing has a mark, with the boot it was made in.  After another
@@ -76,6 +110,16 @@ def is_unsynced(directory: pathlib.Path) -> bool:
 def clear_unsynced(directory: pathlib.Path) -> None:
     """Take the mark away, after everything has been synced."""
     (directory / _MARK).unlink(missing_ok=True)
+
+
+def keep_mark(directory: pathlib.Path, env: Any, durability: Durability) -> None:
+    """Set or, once all is synced, take away the mark, as the next commit needs it.  Raises OSError, lmdb.Error."""
+    if durability.within_ms is None:
+        if not is_unsynced(directory):
+            mark_unsynced(directory)
+    elif is_unsynced(directory):
+        env.sync(True)
+        clear_unsynced(directory)
 
 
 def refuse_unsynced(directory: pathlib.Path) -> None:

@@ -35,7 +35,7 @@ from pyxlist.errors import (
     StoreVersionError,
 )
 from pyxlist.index.datafile import DATA, REBUILD, refuse_network, refuse_truncated, reserve_length
-from pyxlist.index.durability import Durability, clear_unsynced, is_unsynced, mark_unsynced, refuse_unsynced
+from pyxlist.index.durability import Durability, Syncer, keep_mark, refuse_unsynced
 from pyxlist.index.faults import MAP_BYTES, MAX_READERS, store_error
 from pyxlist.index.layout import TABLES, VERSION, pack_meta, unpack_meta
 from pyxlist.index.lock import WriterLock
@@ -61,7 +61,6 @@ class Store:
     def __init__(self, path: pathlib.Path, *, create: bool = False) -> None:
         self.path = path.absolute()  # daemons change their directory
         self.data = self.path / DATA
-        self._data_name = os.fspath(self.data)
         self._length = 0  # octets of the data file when it was last looked at
         self._lock = WriterLock(self.path)
         self.users = 0
@@ -73,8 +72,7 @@ class Store:
         self._syncing = not create  # whether commits order their pages on disk
         self._closed = False
         self._broken = False  # a write failed so that LMDB wants to be opened again
-        self._timer: threading.Timer | None = None
-        self._sync_lock = threading.Lock()  # held while commits are made durable: not to be closed meanwhile
+        self._syncer = Syncer()
         self.watch = ReaderWatch(self.path)
         _stores.add(self)
         if create:
@@ -145,8 +143,7 @@ class Store:
             try:
                 self._await_own_readers()
                 self.sync_now()
-                with self._sync_lock:
-                    self.env.close()
+                self._syncer.close(self.env)
                 self._writing, self._syncing = True, syncing
                 self._open()
             finally:
@@ -159,8 +156,7 @@ class Store:
                 self.pid = 0
                 try:
                     self._await_own_readers()
-                    with self._sync_lock:
-                        env.close()
+                    self._syncer.close(env)
                     self._open_without_waiting()
                 finally:
                     self.pid = os.getpid()
@@ -183,8 +179,7 @@ class Store:
         with _registry_lock:
             if self.pid != os.getpid():
                 self._refuse_closed()
-                self._timer = None
-                self._sync_lock = threading.Lock()  # whoever held it is not in this process
+                self._syncer = Syncer()  # whoever was syncing is not in this process
                 self.env.close()
                 self._open_without_waiting()
 
@@ -280,7 +275,7 @@ class Store:
     def refuse_replaced(self) -> int:
         """Raise StoreError when what is open is not what stands at the path any more.  The file's length in octets."""
         try:
-            status = os.stat(self._data_name)
+            status = os.stat(self.data)
         except OSError:
             raise StoreError("the index was deleted while it was open", path=self.path) from None
         if (status.st_dev, status.st_ino) != self.identity:
@@ -291,12 +286,7 @@ class Store:
         self._length = self.refuse_replaced()
         try:
             self._reserve_length()
-            if durability.within_ms is None:
-                if not is_unsynced(self.path):
-                    mark_unsynced(self.path)
-            elif is_unsynced(self.path):
-                self.env.sync(True)
-                clear_unsynced(self.path)
+            keep_mark(self.path, self.env, durability)
         except OSError as error:
             raise StoreFullError(f"cannot be written: {error.strerror}", path=self.path) from error
 
@@ -305,25 +295,18 @@ class Store:
 
     def _make_durable(self, durability: Durability) -> None:
         if durability.within_ms == 0:
-            with self._sync_lock:
-                self.env.sync(True)
-        elif durability.within_ms is not None and self._timer is None:
-            self._timer = threading.Timer(durability.within_ms / 1000, self.sync_now)
-            self._timer.daemon = True
-            self._timer.start()
+            self._syncer.sync(self.env)
+        elif durability.within_ms is not None:
+            self._syncer.sync_later(durability.within_ms, self.sync_now)
 
     def sync_now(self) -> None:
         """Make durable what was promised for later."""
-        timer, self._timer = self._timer, None
-        if timer is None:
-            return
-        timer.cancel()
-        try:
-            with self._sync_lock:
-                self.env.sync(True)
-        except lmdb.Error as error:
-            self._broken = True
-            _log.error("%s: commits could not be made durable: %s", self.path, error)
+        if self._syncer.cancel():
+            try:
+                self._syncer.sync(self.env)
+            except lmdb.Error as error:
+                self._broken = True
+                _log.error("%s: commits could not be made durable: %s", self.path, error)
 
     def oldest_reader(self) -> tuple[int | None, int]:
         """Process id of the oldest reader, and how many transactions behind the newest it is."""
@@ -350,11 +333,10 @@ class Store:
             for key in [key for key, store in _registry.items() if store is self]:
                 del _registry[key]
             self._lock.close()
-            if self.pid != os.getpid():
-                self.env.close()
-                return
-            self.sync_now()
-            with self._sync_lock:
+            if self.pid == os.getpid():
+                self.sync_now()
+                self._syncer.close(self.env)
+            else:
                 self.env.close()
 
 

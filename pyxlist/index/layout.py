@@ -10,8 +10,8 @@ keys `owner + separator`, where the separator of the first block is empty (LMDB'
     uniqueids       0x00                           uniqueid + 0x00 + key name -> nothing
     subscriptions   userid + 0x00                  stored name (own tree below "INBOX") -> nothing
     specialuse      userid + 0x00                  key name -> RFC 6154 attributes, as printed
-    generations     identifier                     u64 big-endian: the transaction that last changed what it sees,
-                                                   and four random octets
+    generations     identifier                     eight random octets, drawn by the transaction that last changed
+                                                   what it sees
                     0x01                           the same of the whole directory
                     0x02                           the same of everybody
                     0x03 + tree                    the same of the records in a tree, whoever may see them

@@ -10,7 +10,6 @@ from __future__ import annotations
 import collections
 import functools
 import os
-import struct
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
@@ -35,7 +34,7 @@ __all__ = ["Change", "apply_changes", "postings_of"]
 # key name, directory row before, directory row after; None where there is no mailbox
 Change = tuple[bytes, bytes | None, bytes | None]
 
-_GENERATION: Final = struct.Struct(">Q")
+_STAMP_BYTES: Final = 8
 _LOOKUP_MASK: Final = Rights.parse("l").mask
 # Served to nobody, but answered in words of their own, whoever asks.
 _TRANSIENT: Final = int(Mbtype.RESERVED | Mbtype.MOVING)
@@ -90,9 +89,9 @@ def apply_changes(
 def touch(txn: Any, tables: dict[str, Any], identifiers: Iterable[bytes]) -> None:
     """Note that what these identifiers see changed with this transaction.
 
-    A transaction that a power loss undid may be followed by another of its number, hence the random part.
+    By a random number, not by the transaction's own: that may come again after one that a power loss undid.
     """
-    stamp = _GENERATION.pack(txn.id()) + os.urandom(4)
+    stamp = os.urandom(_STAMP_BYTES)
     for identifier in sorted(identifiers):
         txn.put(identifier, stamp, db=tables["generations"])
 

@@ -54,7 +54,7 @@ def test_what_is_promised_for_later_is_kept(index_path: pathlib.Path, monkeypatc
     calls = []
 
     def sync_now(store: Store) -> None:
-        calls.append(store._timer)
+        calls.append(store._syncer.timer)
         real(store)
         synced.set()
 
@@ -68,7 +68,7 @@ def test_what_is_promised_for_later_is_kept(index_path: pathlib.Path, monkeypatc
         churn(index, 1)
     assert calls[-1] is not None, "closed before its time"
     store = open_store(index_path)
-    assert store._timer is None
+    assert store._syncer.timer is None
     store.close()
     with pytest.raises(ValueError, match="millisecond"):
         pyxlist.Durability.within(0)

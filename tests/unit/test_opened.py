@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import pathlib
+import shutil
 from collections.abc import Callable, Iterator
 
 import pytest
 
 import pyxlist
-from pyxlist import command, listing
+from pyxlist import command, listing, opened
 from pyxlist.index import datafile
 from pyxlist.index.readers import readers_of
 from pyxlist.query import Query
@@ -223,3 +224,33 @@ def test_an_index_opened_read_only_is_not_written(index_path: pathlib.Path) -> N
             hooks.mboxlist_createmailbox("seen")
         assert index.lookup("seen") is not None
         assert list(index.check()) == []
+
+
+@pytest.mark.parametrize("readonly", [True, False])
+def test_an_index_built_anew_at_its_path_is_seen_by_new_views(
+    index_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, readonly: bool
+) -> None:
+    """Deleted and built anew: views made before go on with the former index, later ones are of the new one; where
+    nothing stands, or nothing that can be opened, the former one stays.
+    """
+    monkeypatch.setattr(opened, "_LOOK_S", 0.0)
+    with pyxlist.open(index_path, readonly=readonly) as index:
+        old = index.view("ann")
+        before = old.respond(b'LIST "" "*"').untagged
+        shutil.rmtree(index_path)
+        assert index.view("ann").respond(b'LIST "" "*"').untagged == before
+        index_path.mkdir()
+        (index_path / "data.mdb").write_bytes(b"nothing")
+        assert index.view("ann").respond(b'LIST "" "*"').untagged == before
+        shutil.rmtree(index_path)
+        pyxlist.build(write_flat(index_path.parent / "new", {b"news": value("anyone lrs")}), index_path)
+        new = index.view("ann")
+        assert [item.name for item in new.list()] == ["Shared Folders/news"]
+        assert old.respond(b'LIST "" "*"').untagged == before
+        assert index.lookup("news") is not None and list(index.check()) == []
+        if not readonly:
+            with index.write() as hooks:
+                hooks.mboxlist_createmailbox("news.today")
+            assert len(list(new.list())) == 2
+    with pytest.raises(pyxlist.StoreError, match="closed"):
+        old.respond(b'LIST "" "*"')

@@ -10,8 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 import pyxlist
-from pyxlist.index import build as building
-from pyxlist.index import stretches
+from pyxlist.index import compare, stretches
 from pyxlist.index.env import open_store
 from pyxlist.index.write import Change
 from tests.sources import value, write_flat
@@ -36,14 +35,14 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
 @contextlib.contextmanager
 def looked_at(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[bytes]]:
     """Lowest names of the stretches that builds compare row by row inside the block."""
-    real, seen = building._Comparison.rows, list[bytes]()
+    real, seen = compare.Comparison.rows, list[bytes]()
 
-    def rows(self: building._Comparison, lower: bytes, upper: bytes) -> Iterator[Change]:
+    def rows(self: compare.Comparison, lower: bytes, upper: bytes) -> Iterator[Change]:
         seen.append(lower)
         return real(self, lower, upper)
 
     with monkeypatch.context() as patch:
-        patch.setattr(building._Comparison, "rows", rows)
+        patch.setattr(compare.Comparison, "rows", rows)
         yield seen
 
 
