@@ -32,6 +32,8 @@ typedef struct {
 typedef struct {
     line *lines;
     size_t count, cap;
+    uint32_t *order;         /* numbers of lines by key, `kept` of them; NULL where they stand in order */
+    size_t kept;
     uint64_t searched;       /* no end of the line at reader->at lies before this offset */
     bool sorted;
 } state;
@@ -111,42 +113,74 @@ static int add_line(pxl_reader *reader, const line *l, pxl_error *error)
     return PXL_OK;
 }
 
-typedef struct {
-    pxl_slice key;
-    line line;
-} sortable;
-
-static int compare_lines(const void *a, const void *b)
+static int compare_lines(const pxl_reader *reader, uint32_t a, uint32_t b)
 {
-    const sortable *x = a, *y = b;
-    int order = pxl_compare(x->key.data, x->key.len, y->key.data, y->key.len);
+    const state *s = reader->state;
+    pxl_slice x = key_of(reader, &s->lines[a]), y = key_of(reader, &s->lines[b]);
 
-    return order ? order : (x->line.offset > y->line.offset) - (x->line.offset < y->line.offset);
+    return pxl_compare(x.data, x.len, y.data, y.len);
+}
+
+/* Two ascending runs, side by side, into one; of equal keys the left comes first. */
+static void merge(const pxl_reader *reader, const uint32_t *left, size_t nl, size_t nr, uint32_t *out)
+{
+    const uint32_t *right = left + nl;
+
+    if (nl && nr && compare_lines(reader, right[-1], *right) > 0)
+        while (nl && nr) {
+            bool keeps = compare_lines(reader, *left, *right) <= 0;
+            *out++ = keeps ? *left++ : *right++;
+            nl -= keeps;
+            nr -= !keeps;
+        }
+    memcpy(out, left, nl * sizeof *out);
+    memcpy(out + nl, right, nr * sizeof *out);
+}
+
+/* The numbers 0 to n - 1 by key, then by number; NULL without memory.  Cyrus' order is nearly octet order, so
+ * most merges are one comparison. */
+static uint32_t *sorted_order(const pxl_reader *reader, size_t n)
+{
+    uint32_t *from = malloc(n * sizeof *from), *to = malloc(n * sizeof *to);
+
+    for (size_t i = 0; from && i < n; i++) from[i] = (uint32_t)i;
+    for (size_t width = 1; from && to && width < n; width *= 2) {
+        for (size_t at = 0; at < n; at += 2 * width) {
+            size_t nl = n - at < width ? n - at : width, nr = n - at - nl < width ? n - at - nl : width;
+            merge(reader, from + at, nl, nr, to + at);
+        }
+        uint32_t *swap = from;
+        from = to;
+        to = swap;
+    }
+    if (!from || !to) {
+        free(from);
+        from = NULL;
+    }
+    free(to);
+    return from;
 }
 
 /* Bring the lines into octet order; of two with one key the later stays, with PXL_SALVAGE. */
 static int sort_lines(pxl_reader *reader, pxl_error *error)
 {
     state *s = reader->state;
-    sortable *order = s->sorted ? NULL : malloc((s->count + 1) * sizeof *order);
-    size_t kept = 0;
     int result = PXL_OK;
 
+    s->kept = s->count;
     if (s->sorted) return PXL_OK;
-    if (!order) return pxl_fail(error, PXL_E_MEMORY, "out of memory", 0, 0, 0);
-    for (size_t i = 0; i < s->count; i++) order[i] = (sortable){key_of(reader, &s->lines[i]), s->lines[i]};
-    qsort(order, s->count, sizeof *order, compare_lines);
+    if (s->count > UINT32_MAX || !(s->order = sorted_order(reader, s->count)))
+        return pxl_fail(error, PXL_E_MEMORY, "out of memory", 0, 0, 0);
+    s->kept = 0;
     for (size_t i = 0; i < s->count && result == PXL_OK; i++) {
-        const sortable *last = i ? &order[i - 1] : NULL;
-        if (last && pxl_same(last->key.data, last->key.len, order[i].key.data, order[i].key.len)) {
-            kept--;
-            pxl_fail(error, PXL_E_CORRUPT, "a key that stands in two lines", order[i].line.offset, 0, 0);
-            result = pxl_reader_lose(reader, PXL_E_CORRUPT, "a key that stands in two lines", last->line.offset, 0);
+        uint32_t number = s->order[i];
+        if (s->kept && !compare_lines(reader, s->order[s->kept - 1], number)) {
+            uint64_t before = s->lines[s->order[--s->kept]].offset;
+            pxl_fail(error, PXL_E_CORRUPT, "a key that stands in two lines", s->lines[number].offset, 0, 0);
+            result = pxl_reader_lose(reader, PXL_E_CORRUPT, "a key that stands in two lines", before, 0);
         }
-        s->lines[kept++] = order[i].line;
+        s->order[s->kept++] = number;
     }
-    s->count = kept;
-    free(order);
     return result;
 }
 
@@ -199,8 +233,15 @@ static int load(pxl_reader *reader, uint64_t have, pxl_error *error)
         if (result < 0) return result;
     }
     result = sort_lines(reader, error);
-    reader->source.records = s->count;
+    reader->source.records = s->kept;
     return result;
+}
+
+static void drop_lines(state *s)
+{
+    free(s->lines);
+    free(s->order);
+    *s = (state){0};
 }
 
 static int next_record(pxl_reader *reader, pxl_record *record, pxl_error *error)
@@ -209,12 +250,12 @@ static int next_record(pxl_reader *reader, pxl_record *record, pxl_error *error)
     const line *l;
 
     (void)error;
-    if (reader->next >= s->count) {
-        free(s->lines);
-        *s = (state){0};
+    if (reader->next >= s->kept) {
+        drop_lines(s);
         return PXL_END;
     }
-    l = &s->lines[reader->next++];
+    l = &s->lines[s->order ? s->order[reader->next] : reader->next];
+    reader->next++;
     *record = (pxl_record){key_of(reader, l), {reader->image + l->offset + l->keylen + 1, l->vallen}, l->offset};
     return PXL_OK;
 }
@@ -223,7 +264,7 @@ static void close_flat(pxl_reader *reader)
 {
     state *s = reader->state;
 
-    if (s) free(s->lines);
+    if (s) drop_lines(s);
     free(s);
 }
 

@@ -79,7 +79,7 @@ bool pxl_kept_has(const pxl_listing *listing, pxl_slice name)
 
 void pxl_kept_forget(pxl_listing *listing, size_t most)
 {
-    if (listing->kept_cap <= most) return;
+    if (most && listing->kept_cap <= most) return;
     free(listing->kept);
     listing->kept = NULL;
     listing->kept_len = listing->kept_at = listing->kept_cap = 0;
