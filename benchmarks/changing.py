@@ -104,6 +104,9 @@ def write_sqlite(path: str, number: int, users: list[str]) -> Outcome:
 
 
 def _writers(plan: Plan, peer: Path) -> Iterator[Result]:
+    """Four processes at once.  Both sides' changes are durable: SQLite (WAL, synchronous=FULL) syncs its log once a
+    commit, LMDB its pages and then its meta page, so two syncs stand against one.
+    """
     path = plan.worlds.copy(plan.main, "writers")
     users = random_users(plan.main, 200 if plan.quick else 4000)
     outcomes = {}

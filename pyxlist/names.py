@@ -33,6 +33,7 @@ _DOT_TO_CARET: Final = bytes.maketrans(b".", b"^")
 _CARET_TO_DOT: Final = bytes.maketrans(b"^", b".")
 _KEY_TO_INTERNAL: Final = bytes.maketrans(b".\x1f", b"^.")
 _INTERNAL_TO_KEY: Final = bytes.maketrans(b"^.", b".\x1f")
+_PLAIN_OWNER: Final = re.compile(rb"user\x1f([^\x1d\x1f!^]+)(?:\x1f[^\x1d\x1f!^]+)*\Z")  # of most names, at once
 _STRTOUL: Final = re.compile(rb"[ \t\n\v\f\r]*([+-]?)(?:0[xX](?=[0-9a-fA-F]))?([0-9a-fA-F]*)")
 
 
@@ -146,6 +147,9 @@ def owner_of(key: bytes, config: Config) -> str | None:
 
     Source: imap/mboxname.c, mboxname_userownsmailbox.
     """
+    plain = _PLAIN_OWNER.match(key)
+    if plain is not None and config.deletedprefix != "user":
+        return text_of(plain[1])
     name = MailboxName.from_key(key, config)
     if b"!" in key or b"^" in key:
         name = name.as_read_by_acl(config)
