@@ -14,7 +14,7 @@ import cffi
 HERE = pathlib.Path(__file__).resolve().parent
 
 CALLBACKS = """
-extern "Python" int pxl_py_fetch(void *, uint32_t, const uint8_t *, size_t, int, pxl_slice *);
+extern "Python" int pxl_py_fetch(void *, uint32_t, size_t, int, pxl_slice *);
 extern "Python" int pxl_py_status(void *, const uint8_t *, size_t, pxl_slice *);
 extern "Python" int pxl_py_metadata(void *, const uint8_t *, size_t, pxl_slice *);
 """

@@ -148,6 +148,11 @@ int64_t pxl_listing_answer(pxl_listing *listing, const pxl_plan *plan, const pxl
     return result < 0 ? result : (int64_t)listing->out.len;
 }
 
+pxl_slice pxl_listing_sought(const pxl_listing *listing)
+{
+    return (pxl_slice){listing->sought, sizeof listing->sought};
+}
+
 pxl_slice pxl_listing_room(pxl_listing *listing)
 {
     listing->out.len = 0;

@@ -173,6 +173,7 @@ struct pxl_listing {
     uint64_t hidden_first[4];/* octets that hidden components begin with, a bit each */
     int failed;              /* the first negative result; everything after it is a no-op */
 
+    uint8_t sought[PXL_KEY_MAX];  /* of the block that fetch is asked for */
     pxl_cursor **pool;       /* every cursor ever needed, reused by the next answer */
     size_t pool_len, pool_cap;
     pxl_merge candidates;    /* the lists that this answer walks */

@@ -423,9 +423,9 @@ enum {                       /* what a listing writes */
 /* What a listing asks its caller for.  Each returns PXL_OK, PXL_ABSENT, or PXL_E_FETCH when it
  * failed; slices it hands out stay good until its next call for the same number. */
 typedef struct {
-    /* The block of list `number` that would hold `key`, or with `after` the one that follows the
-     * block it gave last. */
-    int (*fetch)(void *handle, uint32_t number, const uint8_t *key, size_t keylen, int after, pxl_slice *block);
+    /* The block of list `number` that would hold a key, of which `keylen` octets stand where
+     * pxl_listing_sought says, or with `after` the one that follows the block it gave last. */
+    int (*fetch)(void *handle, uint32_t number, size_t keylen, int after, pxl_slice *block);
     /* The items of a STATUS line, "(MESSAGES 0)"; PXL_ABSENT makes the row \Noselect. */
     int (*status)(void *handle, const uint8_t *key, size_t keylen, pxl_slice *items);
     /* Complete METADATA lines. */
@@ -464,6 +464,8 @@ int pxl_listing_run(pxl_listing *listing, size_t limit);
  * pxl_listing_room said before, unless they are more than that. */
 int64_t pxl_listing_answer(pxl_listing *listing, const pxl_plan *plan, const pxl_query *query, const uint8_t *blocks,
                            const uint8_t *sizes);
+/* Where fetch finds the key of the block that it is to give; good as long as the listing. */
+pxl_slice pxl_listing_sought(const pxl_listing *listing);
 /* Where the next answer will be written if it is no longer; none without memory. */
 pxl_slice pxl_listing_room(pxl_listing *listing);
 /* What run has written since it was called, and with PXL_OUTPUT_ITEMS four u32 for each row. */

@@ -120,7 +120,8 @@ class _Kernel:
     """One C listing with what its callbacks need: used by one answer at a time, of any view, then pooled."""
 
     __slots__ = (
-        "answer", "error", "failure", "handle", "held", "lister", "listing", "octets", "query", "reader", "room", "txn"
+        "answer", "error", "failure", "handle", "held", "lister", "listing", "octets", "query", "reader", "room",
+        "sought", "txn",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -130,6 +131,8 @@ class _Kernel:
         self.listing = ffi.gc(lib.pxl_listing_new(_CALLBACKS, self.handle, self.error), lib.pxl_listing_free)
         if not self.listing:
             raise MemoryError("out of memory")
+        sought = lib.pxl_listing_sought(self.listing)
+        self.sought = ffi.buffer(sought.data, sought.len)
         self.reader: BlockReader | None = None
         self.failure: BaseException | None = None
         self.query: Query | None = None
@@ -174,12 +177,11 @@ def _interrupted(_kind: Any, error: BaseException, trace: Any) -> None:
 
 
 @ffi.def_extern(name="pxl_py_fetch", error=lib.PXL_E_FETCH, onerror=_interrupted)  # type: ignore[untyped-decorator]
-def _fetch(handle: Any, number: int, key: Any, key_len: int, after: int, block: Any) -> int:
+def _fetch(handle: Any, number: int, key_len: int, after: int, block: Any) -> int:
     kernel: _Kernel = ffi.from_handle(handle)
     try:
         reader = kernel.reader or kernel.blocks()
-        sought = ffi.buffer(key, key_len)[:] if key_len else b""
-        found = reader.following(number) if after else reader.fetch(number, sought)
+        found = reader.following(number) if after else reader.fetch(number, kernel.sought[:key_len])
     except BaseException as error:
         kernel.failure = error
         return _FAILED

@@ -9,9 +9,9 @@
 
 enum { HEAD = 5, LIMIT = 300 };
 
-static int fetch(void *handle, uint32_t number, const uint8_t *key, size_t keylen, int after, pxl_slice *block)
+static int fetch(void *handle, uint32_t number, size_t keylen, int after, pxl_slice *block)
 {
-    (void)number, (void)key, (void)keylen;
+    (void)number, (void)keylen;
     if (after) return PXL_ABSENT;
     *block = *(const pxl_slice *)handle;
     return PXL_OK;
