@@ -137,14 +137,16 @@ static void lower_floor(pxl_cursor *cursor, const row_below *below)
  * between are not even copied, since no row from there on begins with more of them. */
 static int skip_rows(pxl_listing *listing, pxl_cursor *cursor, size_t same)
 {
-    pxl_row *row = &cursor->row;
+    const uint8_t *p = cursor->row.at, *const end = cursor->row.end;
+    size_t keylen = cursor->row.keylen, octets;
 
-    for (const uint8_t *p = row->at; row->end - p >= 3 && !((p[0] | p[1] | p[2]) & 0x80); p = row->at) {
-        const size_t octets = 3 + (size_t)p[1] + p[2];
-        if (p[0] <= same || p[0] > row->keylen || octets > (size_t)(row->end - p)) break;
-        row->keylen = (size_t)p[0] + p[1];
-        row->at = p + octets;
+    for (; end - p >= 3 && !((p[0] | p[1] | p[2]) & 0x80); p += octets) {
+        octets = 3 + (size_t)p[1] + p[2];
+        if (p[0] <= same || p[0] > keylen || octets > (size_t)(end - p)) break;
+        keylen = (size_t)p[0] + p[1];
     }
+    cursor->row.at = p;
+    cursor->row.keylen = keylen;
     return next_in_block(listing, cursor);
 }
 
