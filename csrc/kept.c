@@ -46,6 +46,7 @@ void pxl_kept_sort(pxl_listing *listing)
 {
     bool sorted = true;
 
+    if (!listing->kept_len) return; /* there may not even be a text */
     if (!pxl_bytes_room(&listing->kept_text, PXL_SLACK)) {
         pxl_listing_fail(listing, PXL_E_MEMORY, "out of memory");
         return;
