@@ -62,6 +62,16 @@ static void read_deleted(const pxl_view *view, const pxl_event *e, reading *r)
     }
 }
 
+/* DELETED and one component, which an admin's name is read as the stamp: nothing is left between them. */
+static bool is_deleted_alone(const pxl_view *view, const pxl_name *name)
+{
+    const pxl_slice prefix = view->deleted_prefix;
+    const size_t end = name->boxes_at + prefix.len;
+
+    return prefix.len && pxl_starts(name->key + name->boxes_at, name->boxes_end - name->boxes_at, prefix.data, prefix.len)
+           && end < name->boxes_end && name->key[end] == PXL_SEPARATOR;
+}
+
 /* Components of the event below the owner: none where its spelling names nothing ('^' under '/',
  * '/' under '.').  An admin's name without its end is without its domain too. */
 static size_t read_event(const pxl_listing *listing, const pxl_event *e, reading *r)
@@ -75,10 +85,14 @@ static size_t read_event(const pxl_listing *listing, const pxl_event *e, reading
     if (e->len <= e->external->boxes || e->len < e->external->tail || r->end > e->name->boxes_end) return 0;
     /* An '@' that is no end of the domain's making is read as one, and names nothing. */
     if (listing->view->admin_domains && !(e->exact && e->name->domain_len) && memchr(e->text, '@', e->len)) return 0;
+    if (listing->view->admin && !e->name->stepped && is_deleted_alone(listing->view, e->name)) return 0;
     if (e->name->stamp) read_deleted(listing->view, e, r);
     if (listing->view->admin_domains && !e->exact && r->name.domain_len) {
         r->start = r->name.domain_len + 1;
         r->name.domain_len = 0;
+        /* Without it the deleted mailbox may be one of the admin's own. */
+        if (r->name.stepped && !r->name.stamp && pxl_name_owned(listing->view, &r->name))
+            r->name.category = CATEGORY_OWNER;
     }
     for (size_t i = r->name.boxes_at; i < r->end; i++) {
         if (key[i] == (listing->view->separator == '/' ? '^' : '/')) return 0;
@@ -100,6 +114,7 @@ static void cut_name(const pxl_view *view, const reading *r, size_t depth, pxl_n
     *cut = *name;
     if (name->stepped) {
         cut->boxes_end = end;
+        if (name->category == CATEGORY_OWNER && end <= name->boxes_at) cut->category = CATEGORY_INBOX;
         return;
     }
     if (!depth && name->local_len && name->boxes_at < name->len) end--;
