@@ -38,6 +38,7 @@ typedef struct {
     pxl_name name;           /* whose components are dropped one by one */
     size_t start;            /* where it begins in the key: after the domain, if that is not read */
     size_t end;              /* of the components that the event has */
+    pxl_slice domain;        /* '@' and what follows, which an admin's name has behind them; empty: nothing */
 } reading;
 
 /* A deleted mailbox's name: an admin's last component is the stamp, a user's is as good as any. */
@@ -68,8 +69,24 @@ static bool is_deleted_alone(const pxl_view *view, const pxl_name *name)
     const pxl_slice prefix = view->deleted_prefix;
     const size_t end = name->boxes_at + prefix.len;
 
-    return prefix.len && pxl_starts(name->key + name->boxes_at, name->boxes_end - name->boxes_at, prefix.data, prefix.len)
-           && end < name->boxes_end && name->key[end] == PXL_SEPARATOR;
+    return !name->local_len && prefix.len
+           && pxl_starts(name->key + name->boxes_at, name->boxes_end - name->boxes_at, prefix.data, prefix.len) && end < name->boxes_end && name->key[end] == PXL_SEPARATOR;
+}
+
+/* An '@' that is no end of the domain's making is read as one.  The default domain is never written.
+ * False where nothing is left in front of it. */
+static bool read_domain(const pxl_view *view, const pxl_event *e, reading *r)
+{
+    size_t place = e->len;
+
+    while (place > 0 && e->text[place - 1] != '@') place--;
+    if (!place--) return true;
+    if (e->name->stamp || place <= e->external->boxes || place < e->external->tail || place >= e->external->tail_end)
+        return false;
+    r->end = e->external->tail_key + (place - e->external->tail);
+    r->domain = (pxl_slice){e->text + place, e->len - place};
+    if (pxl_same(e->text + place + 1, r->domain.len - 1, view->default_domain.data, view->default_domain.len)) r->domain.len = 0;
+    return r->end <= e->name->boxes_end;
 }
 
 /* Components of the event below the owner: none where its spelling names nothing ('^' under '/',
@@ -83,8 +100,8 @@ static size_t read_event(const pxl_listing *listing, const pxl_event *e, reading
     r->start = 0;
     r->end = e->exact ? e->name->boxes_end : e->external->tail_key + (e->len - e->external->tail);
     if (e->len <= e->external->boxes || e->len < e->external->tail || r->end > e->name->boxes_end) return 0;
-    /* An '@' that is no end of the domain's making is read as one, and names nothing. */
-    if (listing->view->admin_domains && !(e->exact && e->name->domain_len) && memchr(e->text, '@', e->len)) return 0;
+    r->domain = (pxl_slice){NULL, 0};
+    if (listing->view->admin_domains && !(e->exact && e->name->domain_len) && !read_domain(listing->view, e, r)) return 0;
     if (listing->view->admin && !e->name->stepped && is_deleted_alone(listing->view, e->name)) return 0;
     if (e->name->stamp) read_deleted(listing->view, e, r);
     if (listing->view->admin_domains && !e->exact && r->name.domain_len) {
@@ -121,6 +138,16 @@ static void cut_name(const pxl_view *view, const reading *r, size_t depth, pxl_n
     pxl_name_parse(view, name->key + r->start, end - r->start, cut);
 }
 
+/* What the event's name is called without all but the first `depth` components; false if nothing. */
+static bool name_ancestor(const pxl_view *view, const reading *r, size_t depth, pxl_name *cut, pxl_extname *external)
+{
+    cut_name(view, r, depth, cut);
+    if (!pxl_name_external(view, cut, external) || r->domain.len > sizeof external->text - external->len) return false;
+    if (r->domain.len) memcpy(external->text + external->len, r->domain.data, r->domain.len);
+    external->len += r->domain.len;
+    return true;
+}
+
 /* Its external name, read as an internal one, decides whether an ancestor counts as existing. */
 static void mention_ancestor(pxl_listing *listing, const pxl_name *name, const pxl_extname *external)
 {
@@ -147,14 +174,12 @@ void pxl_ancestors_mention(pxl_listing *listing, const pxl_event *e)
 
     /* Youngest to oldest, until the row of memory is one or stands below one ... */
     while (least > 0) {
-        cut_name(listing->view, &r, least - 1, &cut);
-        if (!pxl_name_external(listing->view, &cut, &external)) break;
+        if (!name_ancestor(listing->view, &r, least - 1, &cut, &external)) break;
         if (listing->last.set && dot_prefix(&listing->last.name, external.text, external.len)) break;
         least--;
     }
     /* ... then answer them oldest to youngest. */
     for (; least < depth; least++) {
-        cut_name(listing->view, &r, least, &cut);
-        if (pxl_name_external(listing->view, &cut, &external)) mention_ancestor(listing, &cut, &external);
+        if (name_ancestor(listing->view, &r, least, &cut, &external)) mention_ancestor(listing, &cut, &external);
     }
 }

@@ -166,7 +166,7 @@ class _Kernel:
     def blocks(self) -> BlockReader:
         """The reader of this snapshot's blocks, made when the first one is asked for."""
         if self.reader is None:
-            self.reader = BlockReader(self.txn, self.lister.tables(), lib.PXL_PROBE)
+            self.reader = BlockReader(self.txn, self.lister.list_of, lib.PXL_PROBE)
         return self.reader
 
 
@@ -291,18 +291,15 @@ class Lister:
             self._keep.append(ffi.from_buffer(by_number))
             self.view.ranks, self.view.owner_rank = self._keep[-1], MostSpecificPolicy.OWNER_RANK
 
-    def tables(self) -> dict[int, tuple[Any, bytes]]:
-        """Table and owner prefix of each list, by number."""
+    def list_of(self, number: int) -> tuple[Any, bytes]:
+        """Table and owner prefix of a list."""
         tables = self.store.tables
-        lists = {
-            _SPECIAL_USE: (tables["specialuse"], self.userid + LOOKUP),
-            _DIRECTORY: (tables["directory"], WHOLE_TABLE),
-            _SUBSCRIPTIONS: (tables["subscriptions"], self.userid + LOOKUP),
-        }
-        for number, identifier in enumerate(self.identifiers):
-            lists[_POSTINGS + 2 * number] = tables["postings"], identifier + LOOKUP
-            lists[_POSTINGS + 2 * number + 1] = tables["postings"], identifier + QUIET
-        return lists
+        if number >= _POSTINGS:
+            place, quiet = divmod(number - _POSTINGS, 2)
+            return tables["postings"], self.identifiers[place] + (QUIET if quiet else LOOKUP)
+        if number == _DIRECTORY:
+            return tables["directory"], WHOLE_TABLE
+        return tables["specialuse" if number == _SPECIAL_USE else "subscriptions"], self.userid + LOOKUP
 
     def answer(self, query: Query) -> bytes:
         """The whole answer as untagged lines.  Raises StoreError, and what a callback raises."""

@@ -6,7 +6,7 @@ import hashlib
 import json
 import pathlib
 import struct
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
 from pyxlist.acl import ANYONE, Rights
@@ -188,11 +188,11 @@ def _follower(path: pathlib.Path) -> dict[str, Any] | None:
 class BlockReader:
     """Gives the listing kernel the blocks it asks for, from one snapshot.
 
-    `lists` maps a list's number to its table and owner prefix.  The octets of the last block of each number
+    `lists` tells a list's table and owner prefix by its number.  The octets of the last block of each number
     are held until the next is asked for, because the kernel reads them in place.
     """
 
-    def __init__(self, txn: Any, lists: Mapping[int, tuple[Any, bytes]], probe: int) -> None:
+    def __init__(self, txn: Any, lists: Callable[[int], tuple[Any, bytes]], probe: int) -> None:
         self._txn = txn
         self._lists = lists
         self._probe = probe
@@ -229,6 +229,6 @@ class BlockReader:
         return block
 
     def _open(self, number: int) -> tuple[Any, bytes]:
-        table, owner = self._lists[number & ~self._probe]
+        table, owner = self._lists(number & ~self._probe)
         opened = self._cursors[number] = self._txn.cursor(db=table), owner
         return opened
