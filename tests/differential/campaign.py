@@ -95,7 +95,7 @@ class Campaign:
         while self.compared < wanted and time.monotonic() - started < limit_s and len(self.differences) < _KEPT:
             try:
                 self._round(Random(f"{self.seed}/{number}"), wanted)
-            except ConnectionError as error:
+            except OSError as error:
                 print(f"seed {self.seed}, round {number}: the server is gone, what follows is left out: {error}")
             number += 1
 
