@@ -1,22 +1,20 @@
-"""A view's LIST: which lists of rows it reads, and the kernel that turns them into lines or items.
+"""A view's LIST: which lists of rows it reads, and what a kernel makes of them as lines or items.
 
-The kernel (csrc/listing.c) does the work.  This room hands it the first block of each list, answers
-when it asks for more, and takes away what it wrote.
+The kernel (kernel.py, csrc/listing.c) does the work.  This room hands it the first block of each list and
+takes away what it wrote.
 """
 
 from __future__ import annotations
 
 import functools
-import struct
 from collections.abc import Callable, Iterator
-from typing import Any, Final, NamedTuple, NoReturn
+from typing import Any, Final, NamedTuple
 
 from pyxlist._pxl import ffi, lib
 from pyxlist.acl import ANYONE, Asker, MostSpecificPolicy, Rights
-from pyxlist.cyrusdb import raise_core_error
 from pyxlist.index.env import Store
 from pyxlist.index.layout import LOOKUP, QUIET, WHOLE_TABLE
-from pyxlist.index.read import BlockReader
+from pyxlist.kernel import KEPT_BYTES, Kernel, Plan, PlanOfThree, copy_of, give_back, pool, take
 from pyxlist.names import octets_of, text_of
 from pyxlist.namespace import Namespace
 from pyxlist.policy import CYRUS, Policy
@@ -30,7 +28,6 @@ StatusCallback = Callable[[bytes, tuple[bytes, ...]], bytes | None]
 MetadataCallback = Callable[[bytes, tuple[bytes, ...], tuple[bytes, ...]], bytes | None]
 
 _CHUNK_BYTES: Final = 1 << 16
-_KEPT_BYTES: Final = 1 << 20  # a kernel that has written more in one piece gives its memory back
 _FLAGS: Final = (
     (lib.PXL_NOINFERIORS, "\\Noinferiors"),
     (lib.PXL_NOSELECT, "\\Noselect"),
@@ -42,8 +39,6 @@ _FLAGS: Final = (
 
 # Numbers of a view's lists; posting lists follow, two an identifier.
 _SPECIAL_USE, _DIRECTORY, _SUBSCRIPTIONS, _POSTINGS = range(4)
-_OK, _ABSENT, _FAILED = int(lib.PXL_OK), int(lib.PXL_ABSENT), int(lib.PXL_E_FETCH)
-_point: Final = lib.pxl_slice_point
 _OUTPUT_IMAP: Final = lib.PXL_OUTPUT_IMAP
 _OUTPUT_ITEMS: Final = lib.PXL_OUTPUT_ITEMS
 _NEVER: Final = b"\xff"  # no key of the directory: its blocks are fetched where they are needed
@@ -84,169 +79,6 @@ _attributes_of: Final = _Remembered(_attributes).__getitem__
 _new_item: Final = functools.partial(tuple.__new__, Item)
 
 
-class _Plan:
-    """Which lists an answer reads: the arguments to get the first block of each, and what the kernel calls them.
-
-    `tables` are the handles that the arguments hold; once the store has others the plan is to be made anew.
-    """
-
-    __slots__ = ("ids", "keys", "pack", "pointer", "tables")
-
-    def __init__(self, view: Any, tables: dict[str, Any], lists: list[tuple[int, int, str, bytes]]) -> None:
-        self.tables = tables
-        self.keys = [(owner, b"", tables[table]) for _role, _number, table, owner in lists]
-        self.ids = ffi.new("pxl_list[]", [(role, number) for role, number, _table, _owner in lists])
-        self.pack = struct.Struct(f"={len(lists)}I").pack
-        self.pointer = ffi.new("pxl_plan *", (view, self.ids, len(lists)))
-
-    def read(self, get: Callable[..., bytes]) -> tuple[bytes, bytes]:
-        """The first blocks in one, and the length of each as the kernel wants them."""
-        blocks = [get(*key) for key in self.keys]
-        return b"".join(blocks), self.pack(*map(len, blocks))
-
-
-class _PlanOfThree(_Plan):
-    """A user without groups reads three lists.  Nearly all do, and without loops it takes a third less time."""
-
-    __slots__ = ()
-
-    def read(self, get: Callable[..., bytes]) -> tuple[bytes, bytes]:
-        own_key, everybodys_key, uses_key = self.keys
-        own, everybodys, uses = get(*own_key), get(*everybodys_key), get(*uses_key)
-        return b"".join((own, everybodys, uses)), self.pack(len(own), len(everybodys), len(uses))
-
-
-class _Kernel:
-    """One C listing with what its callbacks need: used by one answer at a time, of any view, then pooled."""
-
-    __slots__ = (
-        "answer", "error", "failure", "handle", "held", "lister", "listing", "octets", "query", "reader", "room",
-        "sought", "txn",
-    )  # fmt: skip
-
-    def __init__(self) -> None:
-        self.lister: Any = None
-        self.error = ffi.new("pxl_error *")
-        self.handle = ffi.new_handle(self)
-        self.listing = ffi.gc(lib.pxl_listing_new(_CALLBACKS, self.handle, self.error), lib.pxl_listing_free)
-        if not self.listing:
-            raise MemoryError("out of memory")
-        sought = lib.pxl_listing_sought(self.listing)
-        self.sought = ffi.buffer(sought.data, sought.len)
-        self.reader: BlockReader | None = None
-        self.failure: BaseException | None = None
-        self.query: Query | None = None
-        self.txn: Any = None
-        self.held: Any = None  # first blocks of the lists
-        self.answer: bytes = b""  # what a callback answered last
-        self.note_room()
-
-    def note_room(self) -> None:
-        """Look where the next answer will stand: it moves when one was longer."""
-        piece = lib.pxl_listing_room(self.listing)
-        if not piece.len:
-            raise MemoryError("out of memory")
-        self.room: int = piece.len
-        self.octets = ffi.buffer(piece.data, piece.len)
-
-    def long_answer(self, size: int) -> bytes:
-        """The answer of a call that returned `size`, beyond the room or negative.  Raises what went wrong."""
-        if size < 0:
-            self.fail()
-        return _octets(lib.pxl_listing_output(self.listing))
-
-    def fail(self) -> NoReturn:
-        """Raise what stopped the kernel: a callback's own error, or the kernel's."""
-        if self.failure is not None:
-            failure, self.failure = self.failure, None
-            raise failure
-        raise_core_error(self.error, str(self.lister.store.path))
-        raise AssertionError("a kernel failed without an error")
-
-    def blocks(self) -> BlockReader:
-        """The reader of this snapshot's blocks, made when the first one is asked for."""
-        if self.reader is None:
-            self.reader = BlockReader(self.txn, self.lister.list_of, lib.PXL_PROBE)
-        return self.reader
-
-
-def _interrupted(_kind: Any, error: BaseException, trace: Any) -> None:
-    """Keep what was raised in a callback but outside its own try, such as Ctrl-C at its first line."""
-    kernel: _Kernel = ffi.from_handle(trace.tb_frame.f_locals["handle"])
-    kernel.failure = error
-
-
-@ffi.def_extern(name="pxl_py_fetch", error=lib.PXL_E_FETCH, onerror=_interrupted)  # type: ignore[untyped-decorator]
-def _fetch(handle: Any, number: int, key_len: int, after: int, block: Any) -> int:
-    kernel: _Kernel = ffi.from_handle(handle)
-    try:
-        reader = kernel.reader or kernel.blocks()
-        found = reader.following(number) if after else reader.fetch(number, kernel.sought[:key_len])
-    except BaseException as error:
-        kernel.failure = error
-        return _FAILED
-    if found is None:
-        return _ABSENT
-    # `found` is held by the reader until the next block of this list.
-    _point(block, found, len(found))
-    return _OK
-
-
-def _tell(kernel: _Kernel, out: Any, answer: bytes | None) -> int:
-    """Hand over what the server answered; the kernel reads it before it asks again."""
-    if answer is None:
-        return _ABSENT
-    kernel.answer = answer
-    _point(out, answer, len(answer))
-    return _OK
-
-
-@ffi.def_extern(name="pxl_py_status", error=lib.PXL_E_FETCH, onerror=_interrupted)  # type: ignore[untyped-decorator]
-def _status(handle: Any, key: Any, key_len: int, out: Any) -> int:
-    kernel: _Kernel = ffi.from_handle(handle)
-    try:
-        query: Query = kernel.query  # type: ignore[assignment]
-        return _tell(kernel, out, kernel.lister.status(ffi.buffer(key, key_len)[:], query.status_items))
-    except BaseException as error:
-        kernel.failure = error
-        return _FAILED
-
-
-@ffi.def_extern(name="pxl_py_metadata", error=lib.PXL_E_FETCH, onerror=_interrupted)  # type: ignore[untyped-decorator]
-def _metadata(handle: Any, key: Any, key_len: int, out: Any) -> int:
-    kernel: _Kernel = ffi.from_handle(handle)
-    try:
-        query: Query = kernel.query  # type: ignore[assignment]
-        if not (ask := kernel.lister.metadata):
-            return _ABSENT
-        name = ffi.buffer(key, key_len)[:]
-        return _tell(kernel, out, ask(name, query.metadata_items, query.metadata_options))
-    except BaseException as error:
-        kernel.failure = error
-        return _FAILED
-
-
-_CALLBACKS: Final = ffi.new(
-    "pxl_callbacks *", {"fetch": lib.pxl_py_fetch, "status": lib.pxl_py_status, "metadata": lib.pxl_py_metadata}
-)
-
-
-_pool: Final[list[_Kernel]] = []  # kernels that no answer is using; shared, so that they stay in the cache
-
-
-def _take_kernel() -> _Kernel:
-    try:
-        return _pool.pop()
-    except IndexError:
-        return _Kernel()
-
-
-def _give_back(kernel: _Kernel) -> None:
-    """Let another answer have a kernel whose buffer may have moved."""
-    kernel.note_room()
-    _pool.append(kernel)
-
-
 class Lister:
     """The lists and the namespace of one view; answers queries.
 
@@ -276,7 +108,7 @@ class Lister:
         self._keep: list[Any] = []
         self.view = compile_view(namespace, self._keep)
         self._follow(policy, list(ranks.values()))
-        self._plans: dict[int, _Plan] = {}
+        self._plans: dict[int, Plan] = {}
 
     def _follow(self, policy: Policy, ranks: list[int]) -> None:
         """Make the kernel depart from Cyrus where the policy says so."""
@@ -306,7 +138,7 @@ class Lister:
         if query.verbatim is not None:
             return query.verbatim
         store = self.store
-        kernel = _take_kernel()
+        kernel = take()
         kernel.lister = self
         kernel.query = query
         kernel.txn = txn = store.begin_read()
@@ -322,9 +154,9 @@ class Lister:
             txn.abort()
             kernel.reader = kernel.txn = kernel.lister = None
             if 0 <= size <= kernel.room:
-                _pool.append(kernel)
-            elif size <= _KEPT_BYTES:
-                _give_back(kernel)
+                pool.append(kernel)
+            elif size <= KEPT_BYTES:
+                give_back(kernel)
 
     def stream(self, query: Query) -> Iterator[bytes]:
         """The answer in pieces of about 64 KiB.
@@ -336,22 +168,22 @@ class Lister:
             yield query.verbatim
             return
         for kernel in self._pieces(query, _OUTPUT_IMAP):
-            yield _octets(lib.pxl_listing_output(kernel.listing))
+            yield copy_of(lib.pxl_listing_output(kernel.listing))
 
     def items(self, query: Query) -> Iterator[Item]:
         """The answer as objects, in the same order."""
         for kernel in self._pieces(query, _OUTPUT_ITEMS):
-            octets = _octets(lib.pxl_listing_output(kernel.listing))
-            numbers = memoryview(_octets(lib.pxl_listing_numbers(kernel.listing))).cast("I")
+            octets = copy_of(lib.pxl_listing_output(kernel.listing))
+            numbers = memoryview(copy_of(lib.pxl_listing_numbers(kernel.listing))).cast("I")
             names, uses = _split(octets, numbers)
             attributes = map(_attributes_of, zip(numbers[0::4], uses, strict=True))
             yield from map(_new_item, zip(names, map(_rights_of, numbers[1::4]), attributes, strict=True))
 
-    def _pieces(self, query: Query, output: int) -> Iterator[_Kernel]:
+    def _pieces(self, query: Query, output: int) -> Iterator[Kernel]:
         """Let a kernel write one piece after the other; it is ready to be read each time it is yielded, and
         holds no snapshot then.
         """
-        kernel = _take_kernel()
+        kernel = take()
         kernel.lister = self
         kernel.query = query
         kernel.txn = self.store.begin_read()
@@ -371,9 +203,9 @@ class Lister:
             self._end_snapshot(kernel)
             kernel.held = None
             kernel.lister = None
-            _give_back(kernel)
+            give_back(kernel)
 
-    def _start(self, kernel: _Kernel, query: Query, output: int) -> int:
+    def _start(self, kernel: Kernel, query: Query, output: int) -> int:
         reads = query.reads | READS_RIGHTS if output == _OUTPUT_ITEMS else query.reads
         plan = self._plans.get(reads)
         if plan is None or plan.tables is not self.store.tables:
@@ -383,7 +215,7 @@ class Lister:
         code: int = lib.pxl_listing_start(kernel.listing, plan.pointer, query.pointer, output, kernel.held, sizes)
         return code
 
-    def _plan(self, reads: int) -> _Plan:
+    def _plan(self, reads: int) -> Plan:
         """The lists of this view that a query with these READS_… bits needs."""
         lists: list[tuple[int, int, str, bytes]] = []
         asked, reads = reads, reads | self._always
@@ -398,11 +230,11 @@ class Lister:
             lists.append((lib.PXL_ROLE_SUBSCRIPTIONS, _SUBSCRIPTIONS, "subscriptions", self.userid + LOOKUP))
         if reads & READS_DIRECTORY or self._admin:
             lists.append((lib.PXL_ROLE_DIRECTORY, _DIRECTORY, "directory", _NEVER))
-        kind = _PlanOfThree if len(lists) == 3 else _Plan
+        kind = PlanOfThree if len(lists) == 3 else Plan
         plan = self._plans[asked] = kind(self.view, self.store.tables, lists)
         return plan
 
-    def _end_snapshot(self, kernel: _Kernel) -> None:
+    def _end_snapshot(self, kernel: Kernel) -> None:
         kernel.reader = None
         if kernel.txn is not None:
             kernel.txn.abort()
@@ -422,7 +254,3 @@ def _split(octets: bytes, numbers: memoryview) -> tuple[list[str], list[str]]:
         uses.append(text_of(octets[at : at + use_len]))
         at += use_len + 1
     return names, uses
-
-
-def _octets(piece: Any) -> bytes:
-    return ffi.buffer(piece.data, piece.len)[:] if piece.len else b""

@@ -312,10 +312,6 @@ class Store:
         """Process id of the oldest reader, and how many transactions behind the newest it is."""
         return oldest_reader(self.env)
 
-    def readers_lag(self) -> int:
-        """How many transactions behind the newest the oldest reader is, 0 without readers."""
-        return self.oldest_reader()[1]
-
     def is_current(self) -> bool:
         """Whether the path still leads to the file that is open here."""
         with contextlib.suppress(OSError):

@@ -8,7 +8,7 @@ import tracemalloc
 import pytest
 
 import pyxlist
-from pyxlist import listing
+from pyxlist import kernel
 from pyxlist._pxl import ffi
 from tests.worlds import FULL, Mailbox, World
 
@@ -170,7 +170,7 @@ def test_an_interrupt_at_the_edge_of_a_callback_is_raised(
     with pyxlist.open(build(tmp_path, small())) as index:
         view = index.view("ann")
         with monkeypatch.context() as patch:
-            patch.setattr(listing, "ffi", Interrupted())
+            patch.setattr(kernel, "ffi", Interrupted())
             with pytest.raises(KeyboardInterrupt):
                 view.respond(b'LIST "" "%" RETURN (STATUS (MESSAGES))')
         assert view.respond(b'LIST "" "%" RETURN (STATUS (MESSAGES))').untagged.count(b"* STATUS") == 3

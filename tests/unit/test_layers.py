@@ -22,14 +22,14 @@ STOREYS: Final[dict[int, tuple[str, ...]]] = {
     1: ("config", "names", "acl", "policy", "entry", "namespace", "imap"),
     2: ("_pxl", "image", "cyrusdb", "cyruslog"),
     3: ("index",),
-    4: ("query", "listing", "command"),
+    4: ("query", "kernel", "listing", "command"),
     5: ("opened", "changes", "follow"),
     6: ("cli", "__main__", "__init__"),
 }
 # Where alone a library may be imported: module or package names.
 ROOMS: Final[dict[str, tuple[str, ...]]] = {
     "lmdb": ("index",),
-    "pyxlist._pxl": ("cyrusdb", "cyruslog", "index", "listing", "query"),
+    "pyxlist._pxl": ("cyrusdb", "cyruslog", "index", "kernel", "listing", "query"),
     "click": ("cli",),
     "rich": ("cli",),
 }

@@ -13,6 +13,7 @@ import pyxlist
 from pyxlist import command, listing, opened
 from pyxlist.index import datafile
 from pyxlist.index.readers import readers_of
+from pyxlist.kernel import pool
 from pyxlist.query import Query
 from tests.sources import value, write_flat
 
@@ -177,15 +178,14 @@ def test_a_closed_index_says_so(index_path: pathlib.Path) -> None:
 
 def test_large_answers_give_their_memory_back(index_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Kernels are used again with a buffer that had to grow, but not with a large one."""
-    pool: list[object] = []
-    monkeypatch.setattr(listing, "_pool", pool)
+    pool.clear()
     with pyxlist.open(index_path) as index:
         view = index.view("u00001")
-        monkeypatch.setattr(listing, "_KEPT_BYTES", 1 << 10)
+        monkeypatch.setattr(listing, "KEPT_BYTES", 1 << 10)
         answer = view.respond(b'LIST "" "*"').untagged
         assert len(answer) > 1 << 16 and not pool
         assert view.respond(b'LIST "" INBOX').status == "OK" and len(pool) == 1
-        monkeypatch.setattr(listing, "_KEPT_BYTES", 1 << 20)
+        monkeypatch.setattr(listing, "KEPT_BYTES", 1 << 20)
         for _ in range(3):
             assert view.respond(b'LIST "" "*"').untagged == answer and len(pool) == 1
 
