@@ -29,15 +29,13 @@ import lmdb
 
 from pyxlist.errors import (
     StoreBusyError,
-    StoreDamagedError,
     StoreError,
     StoreFullError,
-    StoreVersionError,
 )
-from pyxlist.index.datafile import DATA, REBUILD, refuse_network, refuse_truncated, reserve_length
+from pyxlist.index.datafile import DATA, refuse_network, refuse_truncated, reserve_length
 from pyxlist.index.durability import Durability, Syncer, keep_mark, refuse_unsynced
-from pyxlist.index.faults import MAP_BYTES, MAX_READERS, store_error
-from pyxlist.index.layout import TABLES, VERSION, pack_meta, unpack_meta
+from pyxlist.index.faults import MAP_BYTES, MAX_READERS, refuse_other_version, store_error
+from pyxlist.index.layout import TABLES, VERSION, pack_meta
 from pyxlist.index.lock import WriterLock
 from pyxlist.index.readers import ReaderWatch, oldest_reader, readers_of
 
@@ -356,26 +354,14 @@ def open_store(path: str | os.PathLike[str]) -> Store:
             refuse_truncated(data)
             refuse_unsynced(directory)
             store = Store(directory)
-            _check_version(store)
+            with contextlib.ExitStack() as undo:
+                undo.callback(store.env.close)
+                refuse_other_version(store.env, store.tables["meta"], directory)
+                undo.pop_all()
             _registry[key] = store
         store.users += 1
     store.check_fork()
     return store
-
-
-def _check_version(store: Store) -> None:
-    try:
-        with store.env.begin() as txn:
-            raw = txn.get(b"version", db=store.tables["meta"])
-        version = None if raw is None else unpack_meta(raw)
-    except (lmdb.Error, ValueError) as error:
-        store.env.close()
-        raise StoreDamagedError("its meta table cannot be read", path=store.path, remedy=REBUILD) from error
-    if version != VERSION:
-        store.env.close()
-        raise StoreVersionError(
-            "written in another layout", path=store.path, expected=VERSION, got=version, remedy=REBUILD
-        )
 
 
 def create_store(path: pathlib.Path) -> Store:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import errno
 import os
 import pathlib
-from typing import Final
+from typing import Any, Final
 
 import lmdb
 
-from pyxlist.errors import StoreBusyError, StoreDamagedError, StoreError, StoreFullError
+from pyxlist.errors import StoreBusyError, StoreDamagedError, StoreError, StoreFullError, StoreVersionError
 from pyxlist.index.datafile import REBUILD
+from pyxlist.index.layout import VERSION, unpack_meta
 
-__all__ = ["MAP_BYTES", "MAX_READERS", "store_error"]
+__all__ = ["MAP_BYTES", "MAX_READERS", "refuse_other_version", "store_error"]
 
 MAP_BYTES: Final = 1 << 36
 MAX_READERS: Final = 2048
@@ -38,3 +39,15 @@ def store_error(error: lmdb.Error, directory: pathlib.Path) -> StoreError:
         remedy = "let its readers write lock.mdb, where they say which pages they read"
         return StoreError("may not be opened here", path=path, remedy=remedy)
     return StoreError(str(error).removeprefix(f"{path}: "), path=path)
+
+
+def refuse_other_version(env: Any, meta: Any, path: pathlib.Path) -> None:
+    """Raise StoreVersionError for an index in another layout, StoreDamagedError where that cannot be told."""
+    try:
+        with env.begin() as txn:
+            raw = txn.get(b"version", db=meta)
+        version = None if raw is None else unpack_meta(raw)
+    except (lmdb.Error, ValueError) as error:
+        raise StoreDamagedError("its meta table cannot be read", path=path, remedy=REBUILD) from error
+    if version != VERSION:
+        raise StoreVersionError("written in another layout", path=path, expected=VERSION, got=version, remedy=REBUILD)
