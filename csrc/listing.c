@@ -14,6 +14,14 @@
 #define FIRST_ROOM 65536u    /* octets of the first buffer: nearly every answer is shorter */
 #define TAKEN_BACK 64u       /* more than answer.c ever takes back of what it wrote: what ends below the room never moved */
 
+void pxl_view_name(pxl_view *view, const uint8_t *text, size_t local, size_t domain, size_t filter, size_t owner)
+{
+    view->local = (pxl_slice){text, local};
+    view->domain = (pxl_slice){text + local, domain};
+    view->filter_domain = (pxl_slice){text + local + domain, filter};
+    view->owner = (pxl_slice){text + local + domain + filter, owner};
+}
+
 pxl_listing *pxl_listing_new(const pxl_callbacks *callbacks, void *handle, pxl_error *error)
 {
     pxl_listing *listing = calloc(1, sizeof *listing);

@@ -362,6 +362,9 @@ typedef struct {             /* who asks, and in which namespace; slices stay th
     uint8_t owner_rank;                  /* of the list that counts on own mailboxes alone */
 } pxl_view;
 
+/* Let a view be of the user whose local, domain, filter_domain and owner stand in `text` one after the other. */
+void pxl_view_name(pxl_view *view, const uint8_t *text, size_t local, size_t domain, size_t filter, size_t owner);
+
 enum {                       /* the form of a LIST command decides how flags are spelt */
     PXL_FORM_LIST = 0,
     PXL_FORM_XLIST = 1,

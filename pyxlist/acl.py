@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 import functools
+import re
 import string
 from collections.abc import Collection, Iterable, Iterator
 from typing import ClassVar, Final, Protocol
@@ -278,6 +279,7 @@ class MostSpecificPolicy:
 # --- what the ACL commands answer ---
 
 
+@functools.lru_cache(maxsize=32)
 def implicit_rights(config: Config) -> Rights:
     """What owners hold on their own mailboxes whatever the ACL says (LIST excepted)."""
     return Rights.parse(config.implicit_owner_rights, config.deleteright)
@@ -334,7 +336,8 @@ class IdentifierReading:
 
 # Octets no identifier may hold besides controls and everything above 0x7E. Source: lib/auth_unix.c,
 # allowedchars.
-_FORBIDDEN: Final = frozenset("%&*/:?")
+_FORBIDDEN: Final = re.compile("[^ -~]|[%&*/:?]")
+_CONTROLS: Final = re.compile("[\x00-\x1f\x7f]")
 _IDENTIFIER_LIMIT: Final = 80  # octets
 _TO_LOWER: Final = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 
@@ -360,7 +363,7 @@ def canonical_userid(userid: str, config: Config) -> str:
     """
     if not isinstance(userid, str):
         raise TypeError(f"a userid is text: expected str, got {type(userid).__name__}")
-    if not userid or userid.startswith("group:") or any(char < " " or char == "\x7f" for char in userid):
+    if not userid or userid.startswith("group:") or _CONTROLS.search(userid):
         raise ValueError(f"{userid!r} is not a userid: expected a name without control characters, no group")
     reading = _read_identifier(userid, config, "")
     return _fold(reading.echo, config) if reading.canonical is None else reading.canonical
@@ -400,8 +403,7 @@ def _accept(identifier: str, config: Config) -> str | None:
         return None
     if identifier.startswith("group:"):
         return None if "@" in identifier or identifier == "group:" else identifier
-    refused = any(not " " <= char <= "~" or char in _FORBIDDEN for char in identifier)
-    return None if refused else _fold(identifier, config)
+    return None if _FORBIDDEN.search(identifier) else _fold(identifier, config)
 
 
 # --- changes ---

@@ -74,6 +74,8 @@ class View:
     threads.
     """
 
+    __slots__ = ("__weakref__", "_config", "_lister", "_policy", "_prepare", "_reader", "asker", "namespace")
+
     def __init__(
         self,
         reader: Reader,
@@ -89,8 +91,7 @@ class View:
         self.asker = acl.Asker(namespace.userid, groups)
         self._reader = reader
         self._config = config
-        self._policy = policy.evaluation(config)
-        self._implicit = acl.implicit_rights(config)
+        self._policy = policy
         self._lister = Lister(reader.store, namespace, groups, status or self._empty_status, metadata, policy)
         self._prepare = prepared
 
@@ -175,14 +176,14 @@ class View:
             known=reading.canonical is not None,
             is_owner=reading.canonical is not None and owner_of(entry.key, self._config) == reading.canonical,
             is_inbox=is_inbox(entry.key, self._config),
-            implicit=self._implicit,
+            implicit=acl.implicit_rights(self._config),
             deleteright=self._config.deleteright,
         )
         parts = [mailbox, octets_of(reading.echo), *map(octets_of, groups)]
         return b"* LISTRIGHTS " + b" ".join(map(astring, parts)) + b"\r\n"
 
     def _stored_rights(self, entry: Entry) -> acl.Rights:
-        return self._policy.effective(entry.acl, self.asker, self.namespace.owns(entry.key))
+        return self._policy.evaluation(self._config).effective(entry.acl, self.asker, self.namespace.owns(entry.key))
 
     def _rights_for_client(self, typed: bytes) -> acl.Rights:
         entry = self._open(typed)
@@ -190,7 +191,7 @@ class View:
             self._stored_rights(entry),
             is_owner=self.namespace.owns(entry.key),
             is_admin=self.namespace.is_admin,
-            implicit=self._implicit,
+            implicit=acl.implicit_rights(self._config),
         )
         if rights is None:
             raise CommandError(_MISSING, "NO")

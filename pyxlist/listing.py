@@ -100,19 +100,20 @@ class Lister:
         self.status = status
         self.metadata = metadata
         self.userid = octets_of(namespace.userid)
-        asker = Asker(namespace.userid, groups)
-        named = (namespace.userid, *(f"group:{group}" for group in groups), ANYONE)
-        ranks = MostSpecificPolicy.identifiers(asker) if policy.most_specific else dict.fromkeys(named, 0)
+        named = (namespace.userid, *[f"group:{group}" for group in groups], ANYONE)
+        ranks = dict.fromkeys(named, 0)
+        if policy.most_specific:
+            ranks = MostSpecificPolicy.identifiers(Asker(namespace.userid, groups))
         self.identifiers = tuple(map(octets_of, ranks))
         self._admin = namespace.is_admin
-        self._keep: list[Any] = []
-        self.view = compile_view(namespace, self._keep)
-        self._follow(policy, list(ranks.values()))
+        self.view, self._keep = compile_view(namespace)
+        self._always = 0  # what every query reads besides
+        if policy != CYRUS:
+            self._follow(policy, list(ranks.values()))
         self._plans: dict[int, Plan] = {}
 
     def _follow(self, policy: Policy, ranks: list[int]) -> None:
         """Make the kernel depart from Cyrus where the policy says so."""
-        self._always = 0  # what every query reads besides
         self.view.existing_ancestors = policy.existing_ancestors
         self.view.myrights_of_mailboxes = policy.myrights_of_mailboxes
         self.view.lsub_keeps_missing = policy.lsub_keeps_missing
@@ -120,8 +121,8 @@ class Lister:
             self._always = READS_LOOKUPS | READS_RIGHTS
         if policy.most_specific:
             by_number = bytes(_POSTINGS) + bytes(rank for rank in ranks for _list in range(2))
-            self._keep.append(ffi.from_buffer(by_number))
-            self.view.ranks, self.view.owner_rank = self._keep[-1], MostSpecificPolicy.OWNER_RANK
+            self._keep = self._keep, ffi.from_buffer(by_number)
+            self.view.ranks, self.view.owner_rank = self._keep[1], MostSpecificPolicy.OWNER_RANK
 
     def list_of(self, number: int) -> tuple[Any, bytes]:
         """Table and owner prefix of a list."""

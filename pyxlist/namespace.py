@@ -59,11 +59,11 @@ class Namespace:
         "userid",
     )
 
-    def __init__(self, config: Config, userid: str, is_admin: bool) -> None:
-        """`userid` as it logged in; `is_admin` is decided by the caller, usually with `Config.is_admin`."""
+    def __init__(self, config: Config, userid: str, is_admin: bool | None, groups: tuple[str, ...] = ()) -> None:
+        """`userid` as it logged in; `is_admin=None`: decided by the configuration, with these bare group names."""
         self.config = config
         self.userid = canonical_userid(userid, config)
-        self.is_admin = is_admin
+        self.is_admin = is_admin = config.is_admin(self.userid, groups) if is_admin is None else is_admin
         self.is_alt = config.altnamespace and not is_admin
         self.crossdomains = config.crossdomains and not is_admin
         self.separator = config.separator

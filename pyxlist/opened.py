@@ -141,9 +141,7 @@ class Index:
         self._follow_path()
         _packed, config, prepare = self._understood()
         names = _bare_names(groups) if config.unix_group_enable else ()
-        if admin is None:
-            admin = config.is_admin(canonical_userid(userid, config), names)
-        return View(self._reader, Namespace(config, userid, admin), names, prepare, status, metadata, policy)
+        return View(self._reader, Namespace(config, userid, admin, names), names, prepare, status, metadata, policy)
 
     def groups_of(self, userid: str) -> tuple[str, ...]:
         """Bare names of a userid's groups, for `view`, as the group file given to `build` has them.

@@ -7,6 +7,7 @@ and shared by every view; that is what lets `View.respond` take raw octets at no
 from __future__ import annotations
 
 import dataclasses
+import functools
 from typing import Any, Final
 
 from pyxlist._pxl import ffi, lib
@@ -156,12 +157,28 @@ def _verbatim(command: ListCommand, form: int, config: Config) -> bytes | None:
     return b'* %s (\\Noselect) "%s" ""\r\n' % (verb, config.separator)
 
 
-def compile_view(namespace: Namespace, keep: list[Any]) -> Any:
-    """The C struct of a namespace; what it points to is appended to `keep`, which must live as long."""
-    config = namespace.config
+def compile_view(namespace: Namespace) -> tuple[Any, Any]:
+    """The C struct of a namespace, and what must live as long, because the struct points to it."""
+    template, shared = _view_template(namespace.config, namespace.is_admin)
+    view = ffi.new("pxl_view *", template[0])
+    view.own = namespace.lists_own
+    names = (
+        namespace.localpart,
+        namespace.domain or b"",
+        octets_of(namespace.userid.partition("@")[2]),
+        namespace.owner_prefix,
+    )
+    text = ffi.from_buffer(b"".join(names))
+    lib.pxl_view_name(view, text, *map(len, names))
+    return view, (text, shared)
+
+
+@functools.lru_cache(maxsize=32)
+def _view_template(config: Config, is_admin: bool) -> tuple[Any, list[Any]]:
+    """What the views of one configuration have in common, and what must live as long: a view is made for each login."""
+    keep: list[Any] = []
 
     def piece(octets: bytes) -> tuple[Any, int]:
-        keep.append(octets)
         data = ffi.from_buffer(octets)
         keep.append(data)
         return data, len(octets)
@@ -169,26 +186,21 @@ def compile_view(namespace: Namespace, keep: list[Any]) -> Any:
     hidden = [octets_of(name) for name in config.dav_folders]
     array = ffi.new("pxl_slice[]", [piece(name) for name in hidden])
     keep.append(array)
-    alt = namespace.is_alt
-    return ffi.new(
+    alt = config.altnamespace and not is_admin
+    template = ffi.new(
         "pxl_view *",
         {
-            "separator": namespace.separator[0],
+            "separator": config.separator[0],
             "alt": alt,
-            "admin": namespace.is_admin,
-            "own": namespace.lists_own,
-            "admin_domains": namespace.is_admin and config.virtdomains != "off",
-            "crossdomains": namespace.crossdomains,
+            "admin": is_admin,
+            "admin_domains": is_admin and config.virtdomains != "off",
+            "crossdomains": config.crossdomains and not is_admin,
             "crossdomains_onlyother": config.crossdomains_onlyother,
             "other_users": not config.disable_user_namespace,
             "shared": not config.disable_shared_namespace,
             "allow_deleted": config.allowdeleted,
             "special_use_always": config.specialusealways,
-            "local": piece(namespace.localpart),
-            "domain": piece(namespace.domain or b""),
-            "filter_domain": piece(octets_of(namespace.userid.partition("@")[2])),
             "default_domain": piece(octets_of(config.defaultdomain)),
-            "owner": piece(namespace.owner_prefix),
             "user_prefix": piece(octets_of(config.userprefix) if alt else b"user"),
             "shared_prefix": piece(octets_of(config.sharedprefix) if alt else b""),
             "alt_prefix": piece(octets_of(config.altprefix)),
@@ -201,3 +213,4 @@ def compile_view(namespace: Namespace, keep: list[Any]) -> Any:
             "with_a": WRITE_RIGHTS.mask if config.acl_admin_implies_write else 0,
         },
     )
+    return template, keep
