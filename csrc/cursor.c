@@ -388,6 +388,19 @@ bool pxl_listing_lookup(pxl_listing *listing, const uint8_t *key, size_t len, ui
     return true;
 }
 
+/* The first row of the directory that might be below a mailbox.  Where the mailbox was just looked up, that is
+ * nearly always the next one. */
+static pxl_cursor *probe_below(pxl_listing *listing, const uint8_t *below, size_t len)
+{
+    pxl_cursor *list = pxl_listing_list(listing, PXL_ROLE_DIRECTORY), *probe;
+
+    if (!list || !(probe = pxl_listing_probe(listing, list))) return NULL;
+    if (probe->on_row && pxl_cursor_is_at(probe, below, len - 1) && pxl_cursor_next(listing, probe)
+        && pxl_compare(probe->row.key, probe->row.keylen, below, len) >= 0)
+        return probe;
+    return pxl_cursor_seek(listing, probe, below, len) ? probe : NULL;
+}
+
 bool pxl_listing_has_children(pxl_listing *listing, const uint8_t *key, size_t len)
 {
     uint8_t below[PXL_NAME_MAX + 1];
@@ -395,8 +408,8 @@ bool pxl_listing_has_children(pxl_listing *listing, const uint8_t *key, size_t l
 
     if (len > PXL_NAME_MAX) return false;
     memcpy(below, key, len);
-    below[len++] = 0x1f;
-    for (at = pxl_listing_probe_at(listing, PXL_ROLE_DIRECTORY, below, len); at && at->on_row; pxl_cursor_next(listing, at)) {
+    below[len++] = PXL_SEPARATOR;
+    for (at = probe_below(listing, below, len); at && at->on_row; pxl_cursor_next(listing, at)) {
         if (!pxl_starts(at->row.key, at->row.keylen, below, len)) return false;
         if (!(at->mbtype & (PXL_TOMBSTONE | PXL_INTERMEDIATE))) return true;
     }
