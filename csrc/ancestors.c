@@ -142,7 +142,7 @@ static void cut_name(const pxl_view *view, const reading *r, size_t depth, pxl_n
 static bool name_ancestor(const pxl_view *view, const reading *r, size_t depth, pxl_name *cut, pxl_extname *external)
 {
     cut_name(view, r, depth, cut);
-    if (!pxl_name_external(view, cut, external) || r->domain.len > sizeof external->text - external->len) return false;
+    if (!pxl_name_external(view, cut, external) || r->domain.len > PXL_EXTNAME_MAX - external->len) return false;
     if (r->domain.len) memcpy(external->text + external->len, r->domain.data, r->domain.len);
     external->len += r->domain.len;
     return true;
@@ -151,7 +151,7 @@ static bool name_ancestor(const pxl_view *view, const reading *r, size_t depth, 
 /* Its external name, read as an internal one, decides whether an ancestor counts as existing. */
 static void mention_ancestor(pxl_listing *listing, const pxl_name *name, const pxl_extname *external)
 {
-    uint8_t read[PXL_NAME_MAX], other[PXL_NAME_MAX + PXL_SLACK];
+    uint8_t read[PXL_NAME_MAX + PXL_SLACK], other[PXL_NAME_MAX + PXL_SLACK];
     size_t len = pxl_name_from_internal(external->text, external->len, read, PXL_NAME_MAX);
     pxl_slice key = len ? pxl_name_read_back(listing->view, read, len, other) : (pxl_slice){NULL, 0};
     pxl_subject subject = {.key = key.data, .key_len = key.len};
