@@ -53,17 +53,34 @@ class Syncer:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        self._closed: Any = None  # the environment that was closed last
+        self._failure: Exception | None = None  # of the one that is open: what it could not write, it forgets
         self.timer: threading.Timer | None = None  # of the first commit that waits
 
-    def sync(self, env: Any) -> None:
-        """Return when every commit is durable.  Raises lmdb.Error."""
+    def sync(self, env: Any) -> bool:
+        """Return when every commit is durable; False if the environment has been closed.  Raises lmdb.Error,
+        and once it did, until the environment is closed.
+        """
         with self._lock:
+            return self._sync(env)
+
+    def _sync(self, env: Any) -> bool:
+        if env is self._closed:
+            return False
+        if self._failure is not None:
+            raise self._failure
+        try:
             env.sync(True)
+        except Exception as error:
+            self._failure = error
+            raise
+        return True
 
     def close(self, env: Any) -> None:
         """Close an environment that nobody is syncing."""
         with self._lock:
             env.close()
+            self._closed, self._failure = env, None
 
     def sync_later(self, within_ms: int, due: Callable[[], None]) -> None:
         """Call `due` from a thread in time for the first commit that waits."""
@@ -72,12 +89,13 @@ class Syncer:
             self.timer.daemon = True
             self.timer.start()
 
-    def cancel(self) -> bool:
-        """Whether any commit waited; nothing will be called for it any more."""
-        timer, self.timer = self.timer, None
-        if timer is not None:
-            timer.cancel()
-        return timer is not None
+    def sync_waiting(self, env: Any) -> None:
+        """The same as `sync` where any commit waited; nothing will be called for it any more."""
+        with self._lock:  # whoever closes it next finds nothing waiting only when that is durable
+            timer, self.timer = self.timer, None
+            if timer is not None:
+                timer.cancel()
+                self._sync(env)
 
 
 # A directory that is written without syncing has a mark, with the boot it was made in.  After another

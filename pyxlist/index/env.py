@@ -123,26 +123,28 @@ class Store:
 
     def prepare_writing(self, durability: Durability = Durability.EVERY_COMMIT) -> None:
         """Make the environment one that writes so; StoreError where the files may not be written."""
-        syncing = durability.within_ms is not None
-        if self._writing and self._syncing == syncing and not self._broken:
+        if self._writes_as(durability):
             return
         if not os.access(self.data, os.W_OK):
             self.refuse_replaced()
             raise StoreError("the index is read-only here", path=self.path, remedy="check the directory's permissions")
         with self._lock.held(WRITE_TIMEOUT_S):
-            self._reopen(syncing)
+            self._reopen(durability)
 
-    def _reopen(self, syncing: bool) -> None:
+    def _writes_as(self, durability: Durability) -> bool:
+        return self._writing and self._syncing == (durability.within_ms is not None) and not self._broken
+
+    def _reopen(self, durability: Durability) -> None:
         """Close and open again, while no read transaction of this process is alive; its readers wait at the door."""
         with _registry_lock:
-            if self._writing and self._syncing == syncing and not self._broken:
+            if self._writes_as(durability):
                 return
             self.pid = 0
             try:
                 self._await_own_readers()
                 self.sync_now()
                 self._syncer.close(self.env)
-                self._writing, self._syncing = True, syncing
+                self._writing, self._syncing = True, durability.within_ms is not None
                 self._open()
             finally:
                 self.pid = os.getpid()
@@ -245,6 +247,8 @@ class Store:
         self.prepare_writing(durability)
         try:
             with self._lock.held(timeout_s):
+                if not self._writes_as(durability):  # another thread, whose turn it was before, writes otherwise
+                    self._reopen(durability)
                 self._prepare_file(durability)
                 self.watch.look(self.env)
                 with self._transaction() as txn:
@@ -293,18 +297,19 @@ class Store:
 
     def _make_durable(self, durability: Durability) -> None:
         if durability.within_ms == 0:
-            self._syncer.sync(self.env)
+            if not self._syncer.sync(self.env):
+                with _registry_lock:  # whoever opens it again holds it
+                    self.env.sync(True)
         elif durability.within_ms is not None:
             self._syncer.sync_later(durability.within_ms, self.sync_now)
 
     def sync_now(self) -> None:
         """Make durable what was promised for later."""
-        if self._syncer.cancel():
-            try:
-                self._syncer.sync(self.env)
-            except lmdb.Error as error:
-                self._broken = True
-                _log.error("%s: commits could not be made durable: %s", self.path, error)
+        try:
+            self._syncer.sync_waiting(self.env)
+        except lmdb.Error as error:
+            self._broken = True
+            _log.error("%s: commits could not be made durable: %s", self.path, error)
 
     def oldest_reader(self) -> tuple[int | None, int]:
         """Process id of the oldest reader, and how many transactions behind the newest it is."""

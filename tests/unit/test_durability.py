@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import pathlib
 import threading
 import time
@@ -72,3 +73,93 @@ def test_what_is_promised_for_later_is_kept(index_path: pathlib.Path, monkeypatc
     store.close()
     with pytest.raises(ValueError, match="millisecond"):
         pyxlist.Durability.within(0)
+
+
+def test_a_turn_waited_for_is_written_as_it_was_asked_for(
+    index_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever had the lock before may have opened the environment without syncing: the next commit orders its pages
+    on disk all the same, since the mark is away.
+    """
+    with pyxlist.open(index_path, readonly=False) as index:
+        store = index._store
+        held = store._lock.held
+
+        @contextlib.contextmanager
+        def held_after_another(timeout_s: float) -> Iterator[None]:
+            monkeypatch.undo()
+            with index.write(durability=pyxlist.Durability.REBUILDABLE):
+                assert not store.env.flags()["sync"]
+            with held(timeout_s):
+                yield
+
+        monkeypatch.setattr(store._lock, "held", held_after_another)
+        with index.write():
+            assert store.env.flags()["sync"] and not (index_path / "unsynced").exists()
+
+
+def test_a_commit_is_made_durable_though_its_environment_was_opened_again(
+    index_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next writer may open the environment in another mode before the former one has synced: that is no error."""
+    with pyxlist.open(index_path, readonly=False) as index:
+        store = index._store
+        sync = store._syncer.sync
+
+        def sync_too_late(env: object) -> bool:
+            monkeypatch.undo()
+            store.prepare_writing(pyxlist.Durability.REBUILDABLE)
+            return sync(env)
+
+        monkeypatch.setattr(store._syncer, "sync", sync_too_late)
+        with index.write() as hooks:
+            hooks.mboxlist_createmailbox("late")
+        assert not store.env.flags()["sync"] and index.lookup("late") is not None
+
+
+class Environment:
+    """Stands in for LMDB's, and notes what is done to it."""
+
+    def __init__(self) -> None:
+        self.done: list[str] = []
+        self.syncing, self.go_on = threading.Event(), threading.Event()
+
+    def sync(self, _force: bool) -> None:
+        self.syncing.set()
+        assert self.go_on.wait(20)
+        self.done.append("synced")
+
+    def close(self) -> None:
+        self.done.append("closed")
+
+
+def test_closing_waits_for_what_the_timer_has_begun() -> None:
+    """The timer's thread has taken the promise over and not yet kept it: the environment is not closed before."""
+    env, syncer = Environment(), durability.Syncer()
+    syncer.sync_later(1, lambda: syncer.sync_waiting(env))
+    assert env.syncing.wait(20)
+    threading.Timer(0.05, env.go_on.set).start()
+    syncer.sync_waiting(env)
+    syncer.close(env)
+    assert env.done == ["synced", "closed"]
+    assert not syncer.sync(env), "what is closed is not synced"
+
+
+def test_pages_that_the_disk_refused_are_not_called_durable_by_the_next_sync() -> None:
+    """The kernel tells of a page that it could not write once, and then forgets it: who syncs next has lost as much."""
+
+    class Failing(Environment):
+        def sync(self, force: bool) -> None:
+            super().sync(force)
+            if len(self.done) == 1:
+                raise OSError(5, "Input/output error")
+
+    env, syncer = Failing(), durability.Syncer()
+    env.go_on.set()
+    for _ in range(2):
+        with pytest.raises(OSError, match="Input/output"):
+            syncer.sync(env)
+    syncer.close(env)
+    another = Environment()
+    another.go_on.set()
+    assert syncer.sync(another)
