@@ -198,7 +198,8 @@ def take() -> Kernel:
 
 
 def give_back(kernel: Kernel) -> None:
-    """Let another answer have a kernel whose buffer may have moved."""
+    """Let another answer have a kernel whose buffer may have moved, and which may have been interrupted."""
+    kernel.failure = None
     kernel.note_room()
     pool.append(kernel)
 

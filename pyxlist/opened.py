@@ -47,7 +47,7 @@ class Index:
         self._store = self._opened()
         self._reader = Reader(self._store)
         try:
-            self._meaning = self._read_meaning()
+            self._meaning = self._read_meaning(self._reader)
         except BaseException:
             self._store.close()
             raise
@@ -105,17 +105,18 @@ class Index:
     @property
     def config(self) -> Config:
         """The configuration that the index answers by now; a build may store another while it is open."""
-        return self._understood()[1]
+        return self._understood(self._reader)[1]
 
-    def _understood(self) -> _Meaning:
+    def _understood(self, reader: Reader) -> _Meaning:
         """What is stored as configuration, understood; again if it has changed.  Cost otherwise: one lookup."""
-        if self._reader.packed_config() != self._meaning[0]:
-            self._meaning = self._read_meaning()
-        return self._meaning
+        meaning = self._meaning
+        if reader.packed_config() != meaning[0]:
+            meaning = self._meaning = self._read_meaning(reader)
+        return meaning
 
-    def _read_meaning(self) -> _Meaning:
-        packed = self._reader.packed_config()
-        config = self._reader.config_of(packed)
+    def _read_meaning(self, reader: Reader) -> _Meaning:
+        packed = reader.packed_config()
+        config = reader.config_of(packed)
         return packed, config, prepared_for(config)
 
     def view(
@@ -139,9 +140,10 @@ class Index:
         Raises ValueError for what is not a userid, TypeError for groups that are no names.
         """
         self._follow_path()
-        _packed, config, prepare = self._understood()
+        reader = self._reader  # other threads may turn to another index
+        _packed, config, prepare = self._understood(reader)
         names = _bare_names(groups) if config.unix_group_enable else ()
-        return View(self._reader, Namespace(config, userid, admin, names), names, prepare, status, metadata, policy)
+        return View(reader, Namespace(config, userid, admin, names), names, prepare, status, metadata, policy)
 
     def groups_of(self, userid: str) -> tuple[str, ...]:
         """Bare names of a userid's groups, for `view`, as the group file given to `build` has them.

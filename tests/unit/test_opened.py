@@ -12,8 +12,9 @@ import pytest
 import pyxlist
 from pyxlist import command, listing, opened
 from pyxlist.index import datafile
+from pyxlist.index.read import Reader
 from pyxlist.index.readers import readers_of
-from pyxlist.kernel import pool
+from pyxlist.kernel import give_back, pool, take
 from pyxlist.query import Query
 from tests.sources import value, write_flat
 
@@ -254,3 +255,38 @@ def test_an_index_built_anew_at_its_path_is_seen_by_new_views(
             assert len(list(new.list())) == 2
     with pytest.raises(pyxlist.StoreError, match="closed"):
         old.respond(b'LIST "" "*"')
+
+
+def test_a_view_is_of_one_index(index_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While one thread makes a view another may turn to an index built anew: the view has rows and configuration of
+    the same one.
+    """
+    monkeypatch.setattr(opened, "_LOOK_S", 1e9)
+    packed_config = Reader.packed_config
+    with pyxlist.open(index_path) as index:
+
+        def packed_and_turned(reader: Reader) -> bytes | None:
+            packed = packed_config(reader)
+            monkeypatch.setattr(opened, "_LOOK_S", 0.0)
+            index._follow_path()
+            return packed
+
+        shutil.rmtree(index_path)
+        dots = pyxlist.Config(altnamespace=False, unixhierarchysep=False)
+        pyxlist.build(write_flat(index_path.parent / "new", {b"news": value("anyone lrs")}), index_path, dots)
+        monkeypatch.setattr(Reader, "packed_config", packed_and_turned)
+        views = [index.view("ann"), index.view("ann")]
+        assert index.lookup("news") is not None
+        names = [[item.name for item in view.list()] for view in views]
+        assert len(names[0]) == len(WORLD) and names[1] == ["news"]
+
+
+def test_an_interrupted_kernel_forgets_its_failure(index_path: pathlib.Path) -> None:
+    """What was raised in a callback and not handed on, for a second Ctrl-C, is not raised by the next answer."""
+    with pyxlist.open(index_path) as index:
+        view = index.view("ann")
+        kernel = take()
+        kernel.failure = KeyboardInterrupt()
+        give_back(kernel)
+        assert pool[-1] is kernel and not kernel.failure
+        assert view.respond(b'LIST "" "*"').status == "OK"
