@@ -11,7 +11,7 @@
  *     N  p  u  b  TAB 0    d  e  f  a  u  l  t     a  n  y  o  n  e  [TAB ] l  r  s  [TAB ] LF
  *
  * The file is sorted for Cyrus' own bsearch, which puts '.' below every other octet; readers promise
- * octet order, so the lines are sorted again.  There is no checksum: a line without TAB, a last
+ * octet order, so the lines are sorted again unless PXL_AS_STORED asks for them as they stand.  There is no checksum: a line without TAB, a last
  * line without LF and an unfinished escape are all that can be noticed.
  *
  * Source: observed files of Cyrus 3.6.1; cyrusdb_flat.c encode, decode.
@@ -161,7 +161,15 @@ static uint32_t *sorted_order(const pxl_reader *reader, size_t n)
     return from;
 }
 
-/* Bring the lines into octet order; of two with one key the later stays, with PXL_SALVAGE. */
+static int compare_numbers(const void *a, const void *b)
+{
+    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+    return x < y ? -1 : x > y;
+}
+
+/* Bring the lines into octet order, or with PXL_AS_STORED leave them in theirs; of two with one key the
+ * later stays, with PXL_SALVAGE. */
 static int sort_lines(pxl_reader *reader, pxl_error *error)
 {
     state *s = reader->state;
@@ -181,6 +189,7 @@ static int sort_lines(pxl_reader *reader, pxl_error *error)
         }
         s->order[s->kept++] = number;
     }
+    if (reader->options & PXL_AS_STORED) qsort(s->order, s->kept, sizeof *s->order, compare_numbers);
     return result;
 }
 

@@ -64,6 +64,7 @@ enum {                       /* what the keys of a mailboxes.db are: generation.
 
 enum {
     PXL_SALVAGE = 1,         /* step over what is damaged and count it, instead of refusing */
+    PXL_AS_STORED = 2,       /* the lines of a flat database in the order in which they stand */
     PXL_SNIFFED = 1 << 20    /* octets from which a format is recognised */
 };
 
@@ -101,8 +102,8 @@ int pxl_reader_open(pxl_reader **reader, uint8_t *image, uint64_t len, int optio
  * PXL_MORE while the reader needs more of them; PXL_OK once every record is checked and in order (a
  * dump is read as its records are asked for).  Cost: each octet once, whatever the sizes of the steps. */
 int pxl_reader_load(pxl_reader *reader, uint64_t have, pxl_error *error);
-/* The next live record, keys strictly ascending in octet order (a dump: in its own order); PXL_END after
- * the last.  Loads the whole image first if pxl_reader_load has not been called to its end. */
+/* The next live record, keys strictly ascending in octet order (a dump, and with PXL_AS_STORED a flat
+ * database: in its own order); PXL_END after the last.  Loads the whole image first if pxl_reader_load has not been called to its end. */
 int pxl_reader_next(pxl_reader *reader, pxl_record *record, pxl_error *error);
 /* What the header says; `end` is final once loaded, `lost` is current. */
 const pxl_source *pxl_reader_source(const pxl_reader *reader);

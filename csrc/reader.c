@@ -34,7 +34,7 @@ int pxl_reader_open(pxl_reader **out, uint8_t *image, uint64_t len, int options,
     *out = NULL;
     for (size_t i = 0; i < sizeof FORMATS / sizeof *FORMATS && !format; i++)
         if (FORMATS[i]->recognise(image, len < PXL_SNIFFED ? len : PXL_SNIFFED)) format = FORMATS[i];
-    if (!format) return pxl_fail(error, PXL_E_FORMAT, "no known mailboxes.db format", 0, 0, 0);
+    if (!format) return pxl_fail(error, PXL_E_FORMAT, "no known format of a Cyrus database", 0, 0, 0);
 
     reader = calloc(1, sizeof *reader);
     if (!reader) return pxl_fail(error, PXL_E_MEMORY, "out of memory", 0, sizeof *reader, 0);

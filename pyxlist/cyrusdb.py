@@ -120,22 +120,24 @@ def losses_of(reader: Any) -> Losses:
 
 @contextlib.contextmanager
 def open_source(
-    path: str | os.PathLike[str], progress: Progress | None = None, salvage: bool = False
+    path: str | os.PathLike[str], progress: Progress | None = None, salvage: bool = False, as_stored: bool = False
 ) -> Iterator[tuple[Any, Source]]:
     """The C reader of a source, placed before its first record, and what its header says.
 
     Every record has been checked (those of a dump are checked as they are read).  A file that is damaged
     and has changed since the reading began was torn by its writer: it is read again, up to five times.
     So is one that has become shorter, and at the end refused: what is left of it may look whole.
-    With `salvage` damage is stepped over, and `losses_of` tells what was lost.
+    With `salvage` damage is stepped over, and `losses_of` tells what was lost; with `as_stored` the records
+    of a flat database come as they stand in it.
     Raises UnsupportedSourceError for a format or version we do not read, CorruptSourceError for octets
     that contradict their format, SourceError for a file that cannot be read.
     """
+    options = (lib.PXL_SALVAGE if salvage else 0) | (lib.PXL_AS_STORED if as_stored else 0)
     was_empty = True
     for attempt in range(1, _ATTEMPTS + 1):
         with contextlib.closing(read_file(path)) as image:
             was_empty = was_empty and not image.opened_bytes
-            reader, error = _load(image, progress, salvage)
+            reader, error = _load(image, progress, options)
             shrank = image.size_bytes < image.opened_bytes or (
                 not image.size_bytes and (image.has_changed() or not was_empty)
             )
@@ -152,13 +154,16 @@ def open_source(
         time.sleep(_PAUSE_S * attempt)
 
 
-def iter_records(path: str | os.PathLike[str], salvage: bool = False) -> Iterator[tuple[bytes, bytes]]:
+def iter_records(
+    path: str | os.PathLike[str], salvage: bool = False, as_stored: bool = False
+) -> Iterator[tuple[bytes, bytes]]:
     """(key, value) of every live record of a cyrusdb file of any kind, keys ascending in octet order.
 
-    The octets are copies and outlive the iteration.  Raises what `open_source` raises, for a
+    With `as_stored` those of a flat file come in the order of its lines, which for its server has '.' before
+    every other octet.  The octets are copies and outlive the iteration.  Raises what `open_source` raises, for a
     dump also CorruptSourceError at the first record that contradicts its format.
     """
-    with open_source(path, salvage=salvage) as (reader, header):
+    with open_source(path, salvage=salvage, as_stored=as_stored) as (reader, header):
         yield from iter_records_of(reader, header)
 
 
@@ -172,14 +177,13 @@ def iter_records_of(reader: Any, header: Source) -> Iterator[tuple[bytes, bytes]
         raise_core_error(error, header.path)
 
 
-def _load(image: Image, progress: Progress | None, salvage: bool) -> tuple[Any, Any]:
+def _load(image: Image, progress: Progress | None, options: int) -> tuple[Any, Any]:
     """(reader, error) of an image that is read and checked step by step: no error if all of it could be used.
 
     There is no reader where there is no header.  What is damaged, or no database at all, is found without
     reading to its end.
     """
     error = ffi.new("pxl_error *")
-    options = lib.PXL_SALVAGE if salvage else 0
     reader, size, code = None, image.size_bytes, lib.PXL_MORE
     for have in image.fill(progress):
         if reader is None or image.size_bytes != size:
@@ -272,7 +276,7 @@ def raise_core_error(error: Any, path: str, remedy: str | None = None) -> None:
     numbers = {"expected": error.expected, "got": error.got} if error.expected or error.got else {}
     if error.code == lib.PXL_E_FORMAT:
         raise UnsupportedSourceError(
-            message, path=path, remedy="give a Cyrus mailboxes.db or what ctl_mboxlist -d prints"
+            message, path=path, remedy="give the database itself, or what ctl_mboxlist -d prints of it"
         )
     kind = UnsupportedSourceError if error.code == lib.PXL_E_VERSION else CorruptSourceError
     if kind is UnsupportedSourceError:

@@ -145,7 +145,7 @@ def read_file(path: str | os.PathLike[str]) -> Image:
     try:
         file = open(path, "rb", buffering=0, opener=_open_at_once)  # noqa: SIM115 - the image owns it
     except IsADirectoryError as error:
-        raise SourceError("is a directory", path=name, remedy="give the mailboxes.db itself") from error
+        raise SourceError("is a directory", path=name, remedy="give the database file itself") from error
     except OSError as error:
         raise SourceError(f"cannot be read: {error.strerror}", path=name) from error
     try:

@@ -15,7 +15,7 @@ __all__ = ["PATH", "asker", "index_argument", "json_option", "view_of"]
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
-PATH = click.Path(path_type=pathlib.Path)
+PATH = click.Path(path_type=pathlib.Path, readable=False)  # what is there is the library's to judge: status 3
 
 index_argument = click.argument("index_path", metavar="INDEX", type=PATH)
 json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object a line, for programs.")

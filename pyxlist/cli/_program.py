@@ -47,6 +47,8 @@ class _Program(click.Group):
         try:
             status = super().invoke(ctx)
             sys.stdout.flush()
+        except KeyboardInterrupt as error:
+            raise click.Abort from error  # click itself would print an empty line first
         except BrokenPipeError:
             _forget_output()
             return READER_GONE
@@ -82,6 +84,7 @@ def program() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line (None: of this process) and exit."""
+    _fill_streams()
     logging.basicConfig(format="pyxlist: %(message)s", level=logging.WARNING)
     try:
         status = program.main(arguments, prog_name="pyxlist", standalone_mode=False)
@@ -100,6 +103,22 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except MemoryError:
         status = _complain("out of memory", UNUSABLE)
     sys.exit(status)
+
+
+def _fill_streams() -> None:
+    """Put something in the place of standard streams that were closed by whoever started us.
+
+    Otherwise the next file to be opened gets such a number, and what is meant for people is written into it.
+    Input is then empty; output cannot be written, and that is said as it is for any other.
+    """
+    for number, flags in enumerate((os.O_RDONLY, os.O_RDONLY, os.O_WRONLY)):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, flags)  # gets the lowest number that is free
+    sys.stdin = sys.stdin or open(0, closefd=False)  # noqa: SIM115 - as long as the process
+    sys.stdout = sys.stdout or open(1, "w", closefd=False)  # noqa: SIM115
+    sys.stderr = sys.stderr or open(2, "w", closefd=False)  # noqa: SIM115
 
 
 def _complain(message: str, status: int) -> int:

@@ -30,7 +30,14 @@ __all__ = ["command", "service"]
 @click.option("--imapd-conf", metavar="FILE", type=PATH, help="The server's imapd.conf; stored at each rebuild.")
 @click.option("--subscriptions", metavar="DIR", type=PATH, help="The configdirectory, followed too.")
 @click.option("--annotations", metavar="DB", type=PATH, help="The annotations.db, followed too.")
-@click.option("--rescan", "rescan_s", metavar="SECONDS", default=3600.0, show_default=True, help="See below.")
+@click.option(
+    "--rescan",
+    "rescan_s",
+    metavar="SECONDS",
+    default=3600.0,
+    show_default=True,
+    help="How often to compare what others write to.",
+)
 @click.option("--poll", "poll_ms", metavar="MS", default=5.0, show_default=True, help="Where events are not to be had.")
 @click.option("--no-inotify", is_flag=True, help="Look every --poll milliseconds and wait for no events.")
 @click.option("--metrics", "port", metavar="PORT", type=int, help="Serve Prometheus metrics on 127.0.0.1:PORT.")

@@ -16,9 +16,9 @@ from pyxlist.cyrusdb import iter_records
 def command(file: pathlib.Path) -> None:
     """Every record of FILE, a Cyrus database of any format, as key, tab, value and line feed.
 
-    The same that `cyr_dbtool FILE FORMAT show` prints, but the format is found out, and the server never
-    waits: mailboxes.db, annotations.db, a user's sub.db, or - for standard input. Octets are printed as they
-    are, except on a terminal.
+    The same that `cyr_dbtool FILE FORMAT show` prints, in the same order, but the format is found out, and
+    the server never waits: mailboxes.db, annotations.db, a user's sub.db, or - for standard input. Octets are
+    printed as they are, except on a terminal.
 
     \b
     Examples:
@@ -27,5 +27,5 @@ def command(file: pathlib.Path) -> None:
 
     Exit status: 0 printed; 3 FILE cannot be used.
     """
-    for key, value in iter_records(file):
+    for key, value in iter_records(file, as_stored=True):
         write_octets(b"%s\t%s\n" % (key, value))

@@ -332,6 +332,43 @@ def test_output_that_cannot_be_written(index: pathlib.Path) -> None:
     assert done.stderr == b"pyxlist: standard output: No space left on device\n"
 
 
+@pytest.mark.parametrize(
+    ("closed", "arguments", "status", "error"),
+    [
+        ("<&-", ("build", "-", "NEW"), 3, b"pyxlist: stdin: has no octets; give a mailboxes.db with records\n"),
+        ("<&-", ("imap", "INDEX", "alice"), 0, b""),
+        (">&-", ("list", "INDEX", "alice"), 3, b"pyxlist: standard output: Bad file descriptor\n"),
+        ("<&- >&- 2>&-", ("build", DATA / "mailboxes.db", "NEW"), 3, b""),
+    ],
+)
+def test_streams_that_are_closed(
+    index: pathlib.Path, closed: str, arguments: tuple[str | pathlib.Path, ...], status: int, error: bytes
+) -> None:
+    """Input is empty and output refused, in one line; and no file gets the number of a stream that prints."""
+    places = {"INDEX": index, "NEW": index.parent / "new"}
+    words = [places.get(str(word), word) for word in arguments]
+    program = ["sh", "-c", f'exec "$@" {closed}', "sh", sys.executable, "-m", "pyxlist", *words]
+    done = subprocess.run(program, capture_output=True, check=False, timeout=60)
+    assert (done.returncode, done.stderr) == (status, error)
+    assert run("check", places["NEW"] if places["NEW"].exists() else index).stdout == b"healthy\n"
+
+
+def test_what_may_not_be_read_is_no_wrong_usage(index: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    """A source without rights on it cannot be used: status 3, as for any other."""
+    closed = tmp_path / "closed.db"
+    closed.write_bytes(RECORDED)
+    closed.chmod(0)
+    program: list[str | pathlib.Path] = [sys.executable, "-m", "pyxlist", "build", closed, index]
+    if os.geteuid() == 0:
+        # Who may read everything, unless that is taken away.
+        if not shutil.which("setpriv"):
+            pytest.skip("no setpriv")
+        program = ["setpriv", "--bounding-set=-dac_override,-dac_read_search", *program]
+    done = subprocess.run(program, capture_output=True, check=False, timeout=60)
+    assert done.returncode == 3
+    assert error_of(done) == f"{closed}: cannot be read: Permission denied"
+
+
 # --- arguments ---
 
 

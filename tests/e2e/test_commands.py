@@ -222,6 +222,13 @@ def test_records_are_what_cyrus_printed() -> None:
     assert run("records", DATA / "mailboxes.db").stdout == gzip.decompress((DATA / "show.txt.gz").read_bytes())
 
 
+def test_records_of_a_flat_file_stand_as_its_server_sorted_them(tmp_path: pathlib.Path) -> None:
+    """Cyrus puts '.' before every other octet and prints the lines as they are: so do we."""
+    lines = b"NW\x1ffoo.bar\t1\nNW\x1ffoo\x1fin\t2\nNW\x1ffoo bar\t3\n"
+    (tmp_path / "db").write_bytes(lines)
+    assert run("records", tmp_path / "db").stdout == lines
+
+
 def test_records_reads_every_kind_of_cyrus_database() -> None:
     """A user's subscriptions (flat) and the annotations (twoskip) as well."""
     for path in (*DATA.glob("subs/*.sub.db"), DATA / "annotations.db"):

@@ -29,6 +29,18 @@ def test_records_outlive_the_iteration(tmp_path: pathlib.Path) -> None:
     assert first == (b"Na", b"first")
 
 
+def test_a_flat_file_is_read_in_octet_order_or_as_it_stands(tmp_path: pathlib.Path) -> None:
+    """Its server sorts '.' first; of two lines with one key a salvage keeps the later, in either order."""
+    path = tmp_path / "mailboxes.db"
+    path.write_bytes(b"Na.b\t1\nNa\x1fb\told\nNa b\t3\nNa\x1fb\tnew\n")
+    in_order = [(b"Na\x1fb", b"new"), (b"Na b", b"3"), (b"Na.b", b"1")]
+    as_stored = [(b"Na.b", b"1"), (b"Na b", b"3"), (b"Na\x1fb", b"new")]
+    assert list(iter_records(path, salvage=True)) == in_order
+    assert list(iter_records(path, salvage=True, as_stored=True)) == as_stored
+    with pytest.raises(CorruptSourceError, match="a key that stands in two lines"):
+        list(iter_records(path, as_stored=True))
+
+
 def test_a_file_of_no_known_format_is_refused(tmp_path: pathlib.Path) -> None:
     """Errors are those of opening: unknown octets, no file."""
     path = tmp_path / "noise"
