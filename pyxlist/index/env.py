@@ -27,12 +27,8 @@ from typing import Any, Final
 
 import lmdb
 
-from pyxlist.errors import (
-    StoreBusyError,
-    StoreError,
-    StoreFullError,
-)
-from pyxlist.index.datafile import DATA, refuse_network, refuse_truncated, reserve_length
+from pyxlist.errors import StoreBusyError, StoreError, StoreFullError
+from pyxlist.index.datafile import DATA, identity_at, refuse_network, refuse_truncated, reserve_length
 from pyxlist.index.durability import Durability, Syncer, keep_mark, refuse_unsynced
 from pyxlist.index.faults import MAP_BYTES, MAX_READERS, refuse_other_version, store_error
 from pyxlist.index.layout import TABLES, VERSION, pack_meta
@@ -181,7 +177,16 @@ class Store:
                 self._refuse_closed()
                 self._syncer = Syncer()  # whoever was syncing is not in this process
                 self.env.close()
-                self._open_without_waiting()
+                self._open_what_is_there()
+
+    def _open_what_is_there(self) -> None:
+        """Open what stands at the path, which may be another index by now: then this store is of that one."""
+        identity = identity_at(self.path) or self.identity
+        if _registry.get(identity, self) is not self:
+            raise StoreError("the index was replaced while it was open", path=self.path, remedy="open it again")
+        self._open_without_waiting()
+        _registry.pop(self.identity, None)
+        _registry[identity], self.identity = self, identity
 
     def _refuse_closed(self) -> None:
         if self._closed:

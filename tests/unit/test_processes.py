@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 import pyxlist
+from pyxlist import opened
 from pyxlist.index import readers
 from tests.sources import value, write_flat
 
@@ -324,6 +325,37 @@ def test_nested_writes_name_their_own_process(index_path: pathlib.Path) -> None:
         index.write(timeout_s=0.05),
     ):
         pass
+
+
+def test_a_child_of_an_index_that_was_replaced(index_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Built anew before a child's first use: the child has the new index and writes it; a view that its parent turned
+    away from says that its index is gone, and the others go on.
+    """
+    monkeypatch.setattr(opened, "_LOOK_S", 0.0)
+    other = write_flat(index_path.parent / "other", {b"news": value("anyone lrs")})
+    with pyxlist.open(index_path, readonly=False) as index:
+        view = index.view("u001")
+        shutil.rmtree(index_path)
+        pyxlist.build(other, index_path)
+
+        def write() -> None:
+            assert [item.name for item in view.list()] == ["Shared Folders/news"]
+            with index.write() as hooks:
+                hooks.mboxlist_createmailbox("child")
+            with pyxlist.open(index_path) as again:
+                assert again.lookup("child") is not None and list(again.check()) == []
+
+        assert in_child(write) == 0
+        turned = index.view("u001")
+
+        def read() -> None:
+            with pytest.raises(pyxlist.StoreError, match="replaced"):
+                list(view.list())
+            assert len(list(turned.list())) == len(list(index.view("u001").list())) == 2
+            with index.write() as hooks:
+                hooks.mboxlist_deletemailbox("child")
+
+        assert in_child(read) == 0
 
 
 # --- rebuilds ---
