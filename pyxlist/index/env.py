@@ -354,6 +354,8 @@ def open_store(path: str | os.PathLike[str]) -> Store:
     data = directory / DATA
     try:
         status = data.stat()
+    except PermissionError as error:
+        raise StoreError("may not be entered", path=path, remedy="let its readers into the directory") from error
     except OSError as error:
         raise StoreError("no index here", path=path, remedy="make one with `pyxlist build`") from error
     key = (status.st_dev, status.st_ino)

@@ -353,20 +353,30 @@ def test_streams_that_are_closed(
     assert run("check", places["NEW"] if places["NEW"].exists() else index).stdout == b"healthy\n"
 
 
-def test_what_may_not_be_read_is_no_wrong_usage(index: pathlib.Path, tmp_path: pathlib.Path) -> None:
-    """A source without rights on it cannot be used: status 3, as for any other."""
-    closed = tmp_path / "closed.db"
-    closed.write_bytes(RECORDED)
-    closed.chmod(0)
-    program: list[str | pathlib.Path] = [sys.executable, "-m", "pyxlist", "build", closed, index]
+def run_without_rights(*arguments: str | pathlib.Path) -> subprocess.CompletedProcess[bytes]:
+    """Run the program as somebody who may not read everything, which root may unless that is taken away."""
+    program: list[str | pathlib.Path] = [sys.executable, "-m", "pyxlist", *arguments]
     if os.geteuid() == 0:
-        # Who may read everything, unless that is taken away.
         if not shutil.which("setpriv"):
             pytest.skip("no setpriv")
         program = ["setpriv", "--bounding-set=-dac_override,-dac_read_search", *program]
-    done = subprocess.run(program, capture_output=True, check=False, timeout=60)
+    return subprocess.run(program, capture_output=True, check=False, timeout=60)
+
+
+def test_what_may_not_be_read_is_no_wrong_usage(index: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    """A source or an index without rights on it cannot be used, status 3; it is not said to be missing."""
+    closed = tmp_path / "closed.db"
+    closed.write_bytes(RECORDED)
+    closed.chmod(0)
+    done = run_without_rights("build", closed, index)
     assert done.returncode == 3
     assert error_of(done) == f"{closed}: cannot be read: Permission denied"
+    index.chmod(0)
+    done = run_without_rights("stat", index)
+    index.chmod(0o755)
+    assert done.returncode == 3
+    assert error_of(done) == f"{index}: may not be entered; let its readers into the directory"
+    assert_unharmed(index)
 
 
 # --- arguments ---
