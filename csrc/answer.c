@@ -278,19 +278,30 @@ static void put_list(pxl_listing *listing, const pxl_answer_row *row, uint32_t a
     put_text(listing, "\r\n");
 }
 
-/* Stored rights, and what the view has by what it is. */
-static uint32_t rights_of(pxl_listing *listing, const pxl_answer_row *row)
+/* Is the row's mailbox the view's own, as Cyrus reads its name? */
+static bool is_own(const pxl_listing *listing, const pxl_answer_row *row)
 {
-    uint32_t rights = pxl_listing_rights(listing, &row->subject);
+    const pxl_slice owner = listing->view->owner;
     uint8_t other[PXL_NAME_MAX];
     pxl_slice key;
     pxl_name name;
 
-    if (listing->view->admin) return rights | listing->view->admin_rights;
+    if (row->plain)
+        return pxl_starts(row->key.data, row->key.len, owner.data, owner.len)
+               && (row->key.len == owner.len || row->key.data[owner.len] == PXL_SEPARATOR);
     key = key_asked(listing, row, other);
-    if (!key.len) return rights;
+    if (!key.len) return false;
     pxl_name_parse(listing->view, key.data, key.len, &name);
-    return pxl_name_owned(listing->view, &name) ? rights | listing->view->owner_rights : rights;
+    return pxl_name_owned(listing->view, &name);
+}
+
+/* Stored rights, and what the view has by what it is. */
+static uint32_t rights_of(pxl_listing *listing, const pxl_answer_row *row)
+{
+    uint32_t rights = pxl_listing_rights(listing, &row->subject);
+
+    if (listing->view->admin) return rights | listing->view->admin_rights;
+    return is_own(listing, row) ? rights | listing->view->owner_rights : rights;
 }
 
 static void put_myrights(pxl_listing *listing, const pxl_answer_row *row)

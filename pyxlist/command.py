@@ -56,15 +56,31 @@ _new_answer: Final[Callable[[tuple[str, str, bytes]], Answer]] = functools.parti
 Prepared = Query | Answer | NamespaceCommand | MyRightsCommand | GetAclCommand | ListRightsCommand
 
 
-def prepare(octets: bytes, config: Config) -> Prepared:
+class Listed(NamedTuple):
+    """What `View.list` was asked for, as text."""
+
+    reference: str
+    patterns: tuple[str, ...]
+
+
+Asked = bytes | Listed
+
+
+def prepare(asked: Asked, config: Config) -> Prepared:
     """A command understood as far as the configuration allows: a LIST compiled, a refusal worded."""
-    if not isinstance(octets, bytes):
-        raise TypeError(f"a command is octets: expected bytes, got {type(octets).__name__}")
+    if not isinstance(asked, (bytes, Listed)):
+        raise TypeError(f"a command is octets: expected bytes, got {type(asked).__name__}")
     try:
-        command = parse_command(octets, config.allowdeleted)
+        command = _plain_list(asked) if isinstance(asked, Listed) else parse_command(asked, config.allowdeleted)
         return compile_query(command, config) if isinstance(command, ListCommand) else command
     except CommandError as error:
         return Answer(error.status, error.text, b"")
+
+
+def _plain_list(asked: Listed) -> ListCommand:
+    typed = tuple(octets_of(pattern) for pattern in asked.patterns) or (b"*",)
+    returns = frozenset({"children"})
+    return ListCommand("LIST", len(typed) > 1, frozenset(), returns, octets_of(asked.reference), typed)
 
 
 class View:
@@ -81,7 +97,7 @@ class View:
         reader: Reader,
         namespace: Namespace,
         groups: tuple[str, ...],
-        prepared: Callable[[bytes], Prepared],
+        prepared: Callable[[Asked], Prepared],
         status: StatusCallback | None = None,
         metadata: MetadataCallback | None = None,
         policy: Policy = CYRUS,
@@ -106,9 +122,11 @@ class View:
 
         Without pattern everything is listed.
         """
-        typed = tuple(octets_of(pattern) for pattern in patterns) or (b"*",)
-        command = ListCommand("LIST", len(typed) > 1, frozenset(), frozenset({"children"}), octets_of(reference), typed)
-        return self._lister.items(compile_query(command, self._config))
+        prepared = self._prepare(Listed(reference, patterns))
+        if isinstance(prepared, Answer):
+            raise CommandError(prepared.text, prepared.status)
+        assert isinstance(prepared, Query)
+        return self._lister.items(prepared)
 
     def respond(self, command: bytes) -> Answer:
         """Answer one IMAP command without tag and CRLF, literals inline.  Raises only for a broken index."""
@@ -242,7 +260,7 @@ class View:
         return b"(" + b" ".join(b"%s %s" % (item, known.get(item, b"0")) for item in items) + b")"
 
 
-class _Remembered(dict[bytes, Prepared]):
+class _Remembered(dict[Asked, Prepared]):
     """Commands that were understood before, for one configuration, found as fast as a dict can.
 
     Clients choose the commands, so what counts is the memory they take: a short LIST may name a thousand
@@ -254,18 +272,19 @@ class _Remembered(dict[bytes, Prepared]):
         self._config = config
         self.weight = 0
 
-    def __missing__(self, octets: bytes) -> Prepared:
-        prepared = prepare(octets, self._config)
-        weight = _COMMAND_BYTES + 4 * len(octets) + (prepared.weight if isinstance(prepared, Query) else 0)
+    def __missing__(self, asked: Asked) -> Prepared:
+        prepared = prepare(asked, self._config)
+        octets = len(asked) if isinstance(asked, bytes) else sum(map(len, asked.patterns))
+        weight = _COMMAND_BYTES + 4 * octets + (prepared.weight if isinstance(prepared, Query) else 0)
         if weight <= _HEAVY_BYTES:
             self.weight += weight
             if self.weight > _REMEMBERED_BYTES:
                 self.clear()
                 self.weight = weight
-            self[octets] = prepared
+            self[asked] = prepared
         return prepared
 
 
-def prepared_for(config: Config) -> Callable[[bytes], Prepared]:
+def prepared_for(config: Config) -> Callable[[Asked], Prepared]:
     """`prepare` for one configuration, remembering some thousand commands in at most 8 MiB."""
     return _Remembered(config).__getitem__

@@ -7,6 +7,7 @@ takes away what it wrote.
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Callable, Iterator
 from typing import Any, Final, NamedTuple
 
@@ -41,6 +42,8 @@ _FLAGS: Final = (
 _SPECIAL_USE, _DIRECTORY, _SUBSCRIPTIONS, _POSTINGS = range(4)
 _OUTPUT_IMAP: Final = lib.PXL_OUTPUT_IMAP
 _OUTPUT_ITEMS: Final = lib.PXL_OUTPUT_ITEMS
+_ANYONE: Final = octets_of(ANYONE)
+_ANYONES: Final = _ANYONE + LOOKUP
 _NEVER: Final = b"\xff"  # no key of the directory: its blocks are fetched where they are needed
 
 
@@ -85,7 +88,9 @@ class Lister:
     Any number of threads may use one lister: each answer has a kernel of its own.
     """
 
-    __slots__ = ("_admin", "_always", "_keep", "_plans", "identifiers", "metadata", "status", "store", "userid", "view")
+    __slots__ = (
+        "_admin", "_always", "_keep", "_plans", "_usual", "identifiers", "metadata", "status", "store", "userid", "view"
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -111,6 +116,7 @@ class Lister:
         if policy != CYRUS:
             self._follow(policy, list(ranks.values()))
         self._plans: dict[int, Plan] = {}
+        self._usual: Plan | None = None  # the one of a plain LIST, nearer at hand
 
     def _follow(self, policy: Policy, ranks: list[int]) -> None:
         """Make the kernel depart from Cyrus where the policy says so."""
@@ -145,7 +151,7 @@ class Lister:
         kernel.txn = txn = store.begin_read()
         size = -1
         try:
-            plan = self._plans.get(query.reads)
+            plan = self._usual if query.reads == READS_LOOKUPS else self._plans.get(query.reads)
             if plan is None or plan.tables is not store.tables:
                 plan = self._plan(query.reads)
             data, sizes = plan.read(txn.get)
@@ -173,12 +179,8 @@ class Lister:
 
     def items(self, query: Query) -> Iterator[Item]:
         """The answer as objects, in the same order."""
-        for kernel in self._pieces(query, _OUTPUT_ITEMS):
-            octets = copy_of(lib.pxl_listing_output(kernel.listing))
-            numbers = memoryview(copy_of(lib.pxl_listing_numbers(kernel.listing))).cast("I")
-            names, uses = _split(octets, numbers)
-            attributes = map(_attributes_of, zip(numbers[0::4], uses, strict=True))
-            yield from map(_new_item, zip(names, map(_rights_of, numbers[1::4]), attributes, strict=True))
+        # A generator that handed each of them on would cost as much as making them.
+        return itertools.chain.from_iterable(map(_items_of, self._pieces(query, _OUTPUT_ITEMS)))
 
     def _pieces(self, query: Query, output: int) -> Iterator[Kernel]:
         """Let a kernel write one piece after the other; it is ready to be read each time it is yielded, and
@@ -220,19 +222,23 @@ class Lister:
         """The lists of this view that a query with these READS_… bits needs."""
         lists: list[tuple[int, int, str, bytes]] = []
         asked, reads = reads, reads | self._always
+        own = self.userid + LOOKUP
+        shared = {self.userid: own, _ANYONE: _ANYONES}  # one object for all that say the same: memory is what costs
         if (reads & READS_LOOKUPS and not self._admin) or reads & READS_RIGHTS:
             for number, identifier in enumerate(self.identifiers):
-                lists.append((lib.PXL_ROLE_LOOKUP, _POSTINGS + 2 * number, "postings", identifier + LOOKUP))
+                owner = shared.get(identifier) or identifier + LOOKUP
+                lists.append((lib.PXL_ROLE_LOOKUP, _POSTINGS + 2 * number, "postings", owner))
         if reads & READS_RIGHTS:
             for number, identifier in enumerate(self.identifiers):
                 lists.append((lib.PXL_ROLE_QUIET, _POSTINGS + 2 * number + 1, "postings", identifier + QUIET))
-        lists.append((lib.PXL_ROLE_SPECIAL_USE, _SPECIAL_USE, "specialuse", self.userid + LOOKUP))
+        lists.append((lib.PXL_ROLE_SPECIAL_USE, _SPECIAL_USE, "specialuse", own))
         if reads & READS_SUBSCRIPTIONS:
-            lists.append((lib.PXL_ROLE_SUBSCRIPTIONS, _SUBSCRIPTIONS, "subscriptions", self.userid + LOOKUP))
+            lists.append((lib.PXL_ROLE_SUBSCRIPTIONS, _SUBSCRIPTIONS, "subscriptions", own))
         if reads & READS_DIRECTORY or self._admin:
             lists.append((lib.PXL_ROLE_DIRECTORY, _DIRECTORY, "directory", _NEVER))
         kind = PlanOfThree if len(lists) == 3 else Plan
         plan = self._plans[asked] = kind(self.view, self.store.tables, lists)
+        self._usual = self._plans.get(READS_LOOKUPS)
         return plan
 
     def _end_snapshot(self, kernel: Kernel) -> None:
@@ -240,6 +246,15 @@ class Lister:
         if kernel.txn is not None:
             kernel.txn.abort()
             kernel.txn = None
+
+
+def _items_of(kernel: Kernel) -> Iterator[Item]:
+    """The rows that a kernel has written; they are copied before the first is taken."""
+    octets = copy_of(lib.pxl_listing_output(kernel.listing))
+    numbers = memoryview(copy_of(lib.pxl_listing_numbers(kernel.listing))).cast("I")
+    names, uses = _split(octets, numbers)
+    attributes = map(_attributes_of, zip(numbers[0::4], uses, strict=True))
+    return map(_new_item, zip(names, map(_rights_of, numbers[1::4]), attributes, strict=True))
 
 
 def _split(octets: bytes, numbers: memoryview) -> tuple[list[str], list[str]]:

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from pyxlist.acl import Rights, canonical_userid
 from pyxlist.changes import Changes, changes_since
-from pyxlist.command import Prepared, View, prepared_for
+from pyxlist.command import Asked, Prepared, View, prepared_for
 from pyxlist.config import Config
 from pyxlist.entry import Entry
 from pyxlist.errors import StoreError
@@ -32,7 +32,7 @@ __all__ = ["Index", "open_index"]
 
 _LOOK_S: Final = 1.0  # how often it is looked at what stands at the path
 
-_Meaning = tuple[bytes | None, Config, Callable[[bytes], Prepared]]  # as stored, as understood, its commands
+_Meaning = tuple[bytes | None, Config, Callable[[Asked], Prepared]]  # as stored, as understood, its commands
 
 
 class Index:
