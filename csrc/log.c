@@ -146,7 +146,7 @@ static uint32_t *ordered(const keys *k)
     uint32_t *spare = malloc((rest + 1) * sizeof *spare);
 
     if (from && order && spare) {
-        for (size_t i = 0; i < n; i++) from[i] = (uint32_t)i;
+        for (size_t i = 0; i <= n; i++) from[i] = (uint32_t)i;
         merge(k, from, log->sorted, sort(k, from + log->sorted, spare, rest), rest, order);
         mark_same(k, order, n);
     } else {
