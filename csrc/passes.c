@@ -274,6 +274,16 @@ static bool leads_into(const pxl_listing *listing, pxl_slice prefix)
     return !n || !memcmp(prefix.data, common->data, n);
 }
 
+/* Do the patterns name users' mailboxes alone?  Where these are not below a prefix of their own, no shared
+ * mailbox is called "user" and something. */
+static bool means_users(const pxl_listing *listing)
+{
+    const pxl_bytes *common = &listing->query->common;
+
+    return !listing->view->alt && common->len >= 5 && !memcmp(common->data, "user", 4)
+           && common->data[4] == listing->view->separator;
+}
+
 static bool applies(const pxl_listing *listing, size_t pass)
 {
     const pxl_view *view = listing->view;
@@ -290,7 +300,7 @@ static bool applies(const pxl_listing *listing, size_t pass)
     case PASS_OTHER_USERS:
         return (view->admin || view->other_users) && leads_into(listing, view->user_prefix);
     case PASS_SHARED:
-        return (view->admin || view->shared) && leads_into(listing, view->shared_prefix);
+        return (view->admin || view->shared) && leads_into(listing, view->shared_prefix) && !means_users(listing);
     case PASS_OWNER_DELETED:
         return view->own && !view->admin && view->allow_deleted;
     default:
