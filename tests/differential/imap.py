@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 import socket
 from collections.abc import Sequence
@@ -28,7 +29,7 @@ class Session:
         """Connects and reads the greeting."""
         self._socket = socket.create_connection(("127.0.0.1", port), timeout_s)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._stream = self._socket.makefile("rb", 1 << 16)
+        self._stream = io.BufferedReader(socket.SocketIO(self._socket, "r"), 1 << 16)
         self._count = 0
         self.greeting = self._line()
 
