@@ -11,14 +11,16 @@
  *     N  p  u  b  TAB 0    d  e  f  a  u  l  t     a  n  y  o  n  e  [TAB ] l  r  s  [TAB ] LF
  *
  * The file is sorted for Cyrus' own bsearch, which puts '.' below every other octet; readers promise
- * octet order, so the lines are sorted again unless PXL_AS_STORED asks for them as they stand.  There is no checksum: a line without TAB, a last
- * line without LF and an unfinished escape are all that can be noticed.
+ * octet order, so the lines are sorted again unless PXL_AS_STORED asks for them as they stand.  There
+ * is no checksum: a line without TAB, a last line without LF and an unfinished escape are all that can
+ * be noticed.
  *
  * Source: observed files of Cyrus 3.6.1; cyrusdb_flat.c encode, decode.
  */
 #include <stdlib.h>
 
 #include "bytes.h"
+#include "order.h"
 #include "pxl.h"
 #include "reader.h"
 
@@ -113,52 +115,27 @@ static int add_line(pxl_reader *reader, const line *l, pxl_error *error)
     return PXL_OK;
 }
 
-static int compare_lines(const pxl_reader *reader, uint32_t a, uint32_t b)
+static int compare_lines(const void *of, uint32_t a, uint32_t b)
 {
+    const pxl_reader *reader = of;
     const state *s = reader->state;
     pxl_slice x = key_of(reader, &s->lines[a]), y = key_of(reader, &s->lines[b]);
 
     return pxl_compare(x.data, x.len, y.data, y.len);
 }
 
-/* Two ascending runs, side by side, into one; of equal keys the left comes first. */
-static void merge(const pxl_reader *reader, const uint32_t *left, size_t nl, size_t nr, uint32_t *out)
-{
-    const uint32_t *right = left + nl;
-
-    if (nl && nr && compare_lines(reader, right[-1], *right) > 0)
-        while (nl && nr) {
-            bool keeps = compare_lines(reader, *left, *right) <= 0;
-            *out++ = keeps ? *left++ : *right++;
-            nl -= keeps;
-            nr -= !keeps;
-        }
-    memcpy(out, left, nl * sizeof *out);
-    memcpy(out + nl, right, nr * sizeof *out);
-}
-
-/* The numbers 0 to n - 1 by key, then by number; NULL without memory.  Cyrus' order is nearly octet order, so
- * most merges are one comparison. */
+/* The numbers 0 to n - 1 by key, then by number; NULL without memory. */
 static uint32_t *sorted_order(const pxl_reader *reader, size_t n)
 {
-    uint32_t *from = malloc(n * sizeof *from), *to = malloc(n * sizeof *to);
+    uint32_t *from = malloc(n * sizeof *from), *spare = malloc(n * sizeof *spare), *order = NULL;
 
-    for (size_t i = 0; from && i < n; i++) from[i] = (uint32_t)i;
-    for (size_t width = 1; from && to && width < n; width *= 2) {
-        for (size_t at = 0; at < n; at += 2 * width) {
-            size_t nl = n - at < width ? n - at : width, nr = n - at - nl < width ? n - at - nl : width;
-            merge(reader, from + at, nl, nr, to + at);
-        }
-        uint32_t *swap = from;
-        from = to;
-        to = swap;
+    if (from && spare) {
+        for (size_t i = 0; i < n; i++) from[i] = (uint32_t)i;
+        order = pxl_numbers_sort(compare_lines, reader, from, spare, n);
     }
-    if (!from || !to) {
-        free(from);
-        from = NULL;
-    }
-    free(to);
-    return from;
+    if (order != from) free(from);
+    if (order != spare) free(spare);
+    return order;
 }
 
 static int compare_numbers(const void *a, const void *b)

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 
 #include "log.h"
+#include "order.h"
 #include "reader.h"
 
 #define SAME 0x80000000u     /* in a merged order: the key is that of the put before */
@@ -71,60 +72,13 @@ typedef struct {
     pxl_key_at key_at;
 } keys;
 
-static int compare_puts(const keys *k, uint32_t a, uint32_t b)
+static int compare_puts(const void *of, uint32_t a, uint32_t b)
 {
+    const keys *k = of;
     pxl_slice x = k->key_at(k->reader, k->reader->log.puts[a & ~SAME]);
     pxl_slice y = k->key_at(k->reader, k->reader->log.puts[b & ~SAME]);
 
     return pxl_compare(x.data, x.len, y.data, y.len);
-}
-
-/* How many of the `n` at `left` are not above `put`: by doubling steps, then by halving. */
-static size_t gallop(const keys *k, const uint32_t *left, size_t n, uint32_t put)
-{
-    size_t low = 0, step = 1;
-
-    while (step <= n - low && compare_puts(k, left[low + step - 1], put) <= 0) {
-        low += step;
-        step *= 2;
-    }
-    for (size_t high = low + step <= n ? low + step - 1 : n; low < high;) {
-        size_t middle = low + (high - low) / 2;
-        if (compare_puts(k, left[middle], put) <= 0)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
-}
-
-/* Merge two sorted runs; of equal keys the left come first. */
-static void merge(const keys *k, const uint32_t *left, size_t nl, const uint32_t *right, size_t nr, uint32_t *out)
-{
-    for (; nr; nr--, right++) {
-        size_t n = gallop(k, left, nl, *right);
-        memcpy(out, left, n * sizeof *out);
-        out += n;
-        left += n;
-        nl -= n;
-        *out++ = *right;
-    }
-    memcpy(out, left, nl * sizeof *out);
-}
-
-/* Sort `n` puts at `a` by key, equal ones as they came, with room for as many at `b`; where they are then. */
-static uint32_t *sort(const keys *k, uint32_t *a, uint32_t *b, size_t n)
-{
-    for (size_t width = 1; width < n; width *= 2) {
-        for (size_t at = 0; at < n; at += 2 * width) {
-            size_t nl = n - at < width ? n - at : width, nr = n - at - nl < width ? n - at - nl : width;
-            merge(k, a + at, nl, a + at + nl, nr, b + at);
-        }
-        uint32_t *swap = a;
-        a = b;
-        b = swap;
-    }
-    return a;
 }
 
 /* Mark with SAME each put of `order` whose key is the one's before it.  Only puts behind the sorted
@@ -147,7 +101,8 @@ static uint32_t *ordered(const keys *k)
 
     if (from && order && spare) {
         for (size_t i = 0; i <= n; i++) from[i] = (uint32_t)i;
-        merge(k, from, log->sorted, sort(k, from + log->sorted, spare, rest), rest, order);
+        const uint32_t *sorted = pxl_numbers_sort(compare_puts, k, from + log->sorted, spare, rest);
+        pxl_numbers_merge(compare_puts, k, from, log->sorted, sorted, rest, order);
         mark_same(k, order, n);
     } else {
         free(order);
