@@ -15,6 +15,7 @@
 #include "bytes.h"
 #include "entry.h"
 #include "listing.h"
+#include "octets.h"
 
 #define QUOTED_MAX 1024
 
@@ -55,9 +56,6 @@ static const uint8_t FORBIDS[256] = {
     ['*'] = NO_ATOM, ['\\'] = NO_QUOTED, ['{'] = NO_ATOM, [0x7f] = NO_ATOM, [0x80 ... 0xff] = NO_QUOTED,
 };
 
-typedef uint8_t octets8 __attribute__((vector_size(8)));
-typedef uint8_t octets16 __attribute__((vector_size(16)));
-
 /* What octets forbid, a vector at a time; the last one overlaps those before.  Between '+' and 'z' only
  * the backslash forbids anything, and a space no more than atoms: nearly all names are made of these.
  * In a name with any other octet each is looked up. */
@@ -87,10 +85,10 @@ static unsigned looked_up(const uint8_t *text, size_t len)
 static inline unsigned forbidden_by(const uint8_t *text, size_t len)
 {
     if (len >= 16) {
-        FORBIDDEN(octets16, text, len)
+        FORBIDDEN(pxl_octets16, text, len)
     }
     if (len >= 8) {
-        FORBIDDEN(octets8, text, len)
+        FORBIDDEN(pxl_octets8, text, len)
     }
     return looked_up(text, len);
 }

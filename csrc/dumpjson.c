@@ -29,6 +29,7 @@
 
 #include "arena.h"
 #include "bytes.h"
+#include "octets.h"
 #include "pxl.h"
 #include "reader.h"
 #include "rows.h"
@@ -153,18 +154,15 @@ static uint8_t *unescape(scanner *s, uint8_t *out)
     return out + 1;
 }
 
-typedef uint8_t octets16 __attribute__((vector_size(16)));
-
 /* How many of sixteen octets stand before the first that is no plain part of a string: a quote, a backslash, a
  * control octet. */
 static inline size_t before_odd(const uint8_t *p)
 {
-    octets16 v, odd;
+    const pxl_octets16 v = pxl_octets16_load(p);
+    const pxl_octets16 odd = (pxl_octets16)(v == '"') | (pxl_octets16)(v == '\\') | (pxl_octets16)(v < 0x20);
     uint8_t found[16];
     uint64_t first, second;
 
-    memcpy(&v, p, sizeof v);
-    odd = (octets16)(v == '"') | (octets16)(v == '\\') | (octets16)(v < 0x20);
     memcpy(found, &odd, sizeof odd);
     first = pxl_le64(found);
     second = pxl_le64(found + 8);
@@ -300,16 +298,12 @@ static uint8_t *put_literal_head(uint8_t *p, size_t len)
 /* Are the first `len` of sixteen octets bare ones? */
 static inline bool are_bare(const uint8_t *p, size_t len)
 {
-    static const octets16 place = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
-    octets16 v, odd;
-    uint64_t found[2];
+    const pxl_octets16 v = pxl_octets16_load(p);
+    const pxl_octets16 odd = (pxl_octets16)(v - '!' > '~' - '!') | (pxl_octets16)(v == '"') | (pxl_octets16)(v == '%')
+                             | (pxl_octets16)(v == '(') | (pxl_octets16)(v == ')') | (pxl_octets16)(v == '\\')
+                             | (pxl_octets16)(v == '{');
 
-    memcpy(&v, p, sizeof v);
-    odd = (octets16)(v - '!' > '~' - '!') | (octets16)(v == '"') | (octets16)(v == '%') | (octets16)(v == '(')
-          | (octets16)(v == ')') | (octets16)(v == '\\') | (octets16)(v == '{');
-    odd &= (octets16)(place < (uint8_t)len);
-    memcpy(found, &odd, sizeof odd);
-    return !(found[0] | found[1]);
+    return !pxl_octets16_any(pxl_octets16_first(odd, len));
 }
 
 /* A dlist string and a space: bare where nothing in it means anything, else quoted, else a literal.  The text stands

@@ -17,9 +17,7 @@
 #include "bytes.h"
 #include "entry.h"
 #include "listing.h"
-
-typedef uint8_t octets8 __attribute__((vector_size(8)));
-typedef uint8_t octets16 __attribute__((vector_size(16)));
+#include "octets.h"
 
 static bool is(const uint8_t *text, size_t len, pxl_slice wanted)
 {
@@ -169,9 +167,9 @@ static void put_key(const pxl_view *view, pxl_extname *out, const uint8_t *key, 
     if (n > room) n = room;
     out->len += n;
     if (n >= 16) {
-        TRANSLATE(octets16, p, in, n)
+        TRANSLATE(pxl_octets16, p, in, n)
     } else if (n >= 8) {
-        TRANSLATE(octets8, p, in, n)
+        TRANSLATE(pxl_octets8, p, in, n)
     } else {
         for (size_t i = 0; i < n; i++) p[i] = in[i] ^ (in[i] == PXL_SEPARATOR ? to_separator : in[i] == '.' ? to_dot : 0);
     }
@@ -333,42 +331,23 @@ bool pxl_name_external(const pxl_view *view, const pxl_name *name, pxl_extname *
 
 /* Octets of a vector that read otherwise in Cyrus' text form of a name ('^', '!', the domain's separator),
  * or where a client types one: '/' never is an octet of a component, and '.' is '^' where it separates. */
-static inline octets16 odd_octets(octets16 v, bool dots)
+static inline pxl_octets16 odd_octets(pxl_octets16 v, bool dots)
 {
-    const octets16 odd = (octets16)(v == PXL_DOMAIN_SEPARATOR) | (octets16)(v == '!') | (octets16)(v == '^')
-                         | (octets16)(v == '/');
+    const pxl_octets16 odd = (pxl_octets16)(v == PXL_DOMAIN_SEPARATOR) | (pxl_octets16)(v == '!')
+                             | (pxl_octets16)(v == '^') | (pxl_octets16)(v == '/');
 
-    return dots ? odd | (octets16)(v == '.') : odd;
-}
-
-/* The first `n` octets of a vector alone, where there are fewer than 16. */
-static inline octets16 first_octets(octets16 v, size_t n)
-{
-    static const uint8_t MASK[32] = {255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255};
-    octets16 mask;
-
-    if (n >= sizeof v) return v;
-    memcpy(&mask, MASK + sizeof v - n, sizeof mask);
-    return v & mask;
-}
-
-static inline bool is_zero(octets16 v)
-{
-    uint64_t words[2];
-
-    memcpy(words, &v, sizeof words);
-    return !(words[0] | words[1]);
+    return dots ? odd | (pxl_octets16)(v == '.') : odd;
 }
 
 static bool has_odd(const pxl_view *view, const uint8_t *text, size_t len)
 {
-    octets16 odd = {0}, v = {0};
+    pxl_octets16 odd = {0}, v = {0};
 
     for (size_t i = 0; i < len; i += sizeof v) {
         memcpy(&v, text + i, len - i < sizeof v ? len - i : sizeof v);
-        odd |= first_octets(odd_octets(v, view->separator == '.'), len - i);
+        odd |= pxl_octets16_first(odd_octets(v, view->separator == '.'), len - i);
     }
-    return !is_zero(odd);
+    return pxl_octets16_any(odd);
 }
 
 void pxl_name_settle(const pxl_view *view, pxl_name *name, const pxl_extname *external)
@@ -422,15 +401,15 @@ static bool is_shared(const pxl_view *view, const pxl_name *name)
 static bool put_rest(const pxl_view *view, const uint8_t *key, size_t from, size_t len, uint8_t *text)
 {
     const uint8_t to_separator = PXL_SEPARATOR ^ view->separator;
-    octets16 odd = {0}, v;
+    pxl_octets16 odd = {0}, v;
 
     for (size_t i = from; i < len; i += sizeof v) {
-        memcpy(&v, key + i, sizeof v);
-        odd |= first_octets(odd_octets(v, view->separator == '.'), len - i);
-        v ^= (octets16)(v == PXL_SEPARATOR) & to_separator;
+        v = pxl_octets16_load(key + i);
+        odd |= pxl_octets16_first(odd_octets(v, view->separator == '.'), len - i);
+        v ^= (pxl_octets16)(v == PXL_SEPARATOR) & to_separator;
         memcpy(text + i, &v, sizeof v);
     }
-    return is_zero(odd);
+    return !pxl_octets16_any(odd);
 }
 
 bool pxl_name_follow(const pxl_view *view, pxl_name *name, pxl_extname *external, const uint8_t *key, size_t len,
