@@ -80,6 +80,11 @@ static inline bool pxl_varint_get(const uint8_t **p, const uint8_t *end, uint32_
         *p = q + 1;
         return true;
     }
+    if (end - q >= 2 && q[1] < 0x80) { /* rights */
+        *value = (uint32_t)(q[0] & 0x7f) | (uint32_t)q[1] << 7;
+        *p = q + 2;
+        return true;
+    }
     for (unsigned shift = 0; shift < 35; shift += 7) {
         if (q == end) return false;
         v |= (uint64_t)(*q & 0x7f) << shift;

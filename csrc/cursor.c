@@ -21,17 +21,6 @@ void pxl_listing_fail(pxl_listing *listing, int code, const char *message)
 
 /* ---- one list ---------------------------------------------------------------------------------- */
 
-/* A varint of one or two octets, as rights are. */
-static inline bool take_number(const uint8_t **p, const uint8_t *end, uint32_t *value)
-{
-    const uint8_t *q = *p;
-
-    if (end - q < 2 || !(q[0] & 0x80) || q[1] & 0x80) return pxl_varint_get(p, end, value);
-    *value = (uint32_t)(q[0] & 0x7f) | (uint32_t)q[1] << 7;
-    *p = q + 2;
-    return true;
-}
-
 static bool decode_numbers(pxl_cursor *cursor)
 {
     const uint8_t *p = cursor->row.payload.data, *end = p + cursor->row.payload.len;
@@ -40,8 +29,8 @@ static bool decode_numbers(pxl_cursor *cursor)
     switch (cursor->role) {
     case PXL_ROLE_LOOKUP:
     case PXL_ROLE_QUIET:
-        return pxl_varint_get(&p, end, &cursor->mbtype) && take_number(&p, end, &cursor->granted)
-               && (p == end || take_number(&p, end, &cursor->denied));
+        return pxl_varint_get(&p, end, &cursor->mbtype) && pxl_varint_get(&p, end, &cursor->granted)
+               && (p == end || pxl_varint_get(&p, end, &cursor->denied));
     case PXL_ROLE_DIRECTORY:
         return pxl_varint_get(&p, end, &cursor->mbtype);
     default:
@@ -363,12 +352,19 @@ pxl_cursor *pxl_listing_probe(pxl_listing *listing, const pxl_cursor *like)
     return listing->pool[listing->pool_len - 1];
 }
 
+/* The probing cursor on the one list of a role, wherever it is; NULL without such a list. */
+static pxl_cursor *probe_of(pxl_listing *listing, int role)
+{
+    pxl_cursor *list = pxl_listing_list(listing, role);
+
+    return list ? pxl_listing_probe(listing, list) : NULL;
+}
+
 pxl_cursor *pxl_listing_probe_at(pxl_listing *listing, int role, const uint8_t *key, size_t len)
 {
-    pxl_cursor *list = pxl_listing_list(listing, role), *probe;
+    pxl_cursor *probe = probe_of(listing, role);
 
-    if (!list || !(probe = pxl_listing_probe(listing, list))) return NULL;
-    return pxl_cursor_seek(listing, probe, key, len) ? probe : NULL;
+    return probe && pxl_cursor_seek(listing, probe, key, len) ? probe : NULL;
 }
 
 bool pxl_cursor_is_at(const pxl_cursor *cursor, const uint8_t *key, size_t len)
@@ -392,13 +388,12 @@ bool pxl_listing_lookup(pxl_listing *listing, const uint8_t *key, size_t len, ui
  * nearly always the next one. */
 static pxl_cursor *probe_below(pxl_listing *listing, const uint8_t *below, size_t len)
 {
-    pxl_cursor *list = pxl_listing_list(listing, PXL_ROLE_DIRECTORY), *probe;
+    pxl_cursor *probe = probe_of(listing, PXL_ROLE_DIRECTORY);
 
-    if (!list || !(probe = pxl_listing_probe(listing, list))) return NULL;
-    if (probe->on_row && pxl_cursor_is_at(probe, below, len - 1) && pxl_cursor_next(listing, probe)
+    if (probe && probe->on_row && pxl_cursor_is_at(probe, below, len - 1) && pxl_cursor_next(listing, probe)
         && pxl_compare(probe->row.key, probe->row.keylen, below, len) >= 0)
         return probe;
-    return pxl_cursor_seek(listing, probe, below, len) ? probe : NULL;
+    return probe && pxl_cursor_seek(listing, probe, below, len) ? probe : NULL;
 }
 
 bool pxl_listing_has_children(pxl_listing *listing, const uint8_t *key, size_t len)
