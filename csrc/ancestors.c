@@ -69,8 +69,8 @@ static bool is_deleted_alone(const pxl_view *view, const pxl_name *name)
     const pxl_slice prefix = view->deleted_prefix;
     const size_t end = name->boxes_at + prefix.len;
 
-    return !name->local_len && prefix.len
-           && pxl_starts(name->key + name->boxes_at, name->boxes_end - name->boxes_at, prefix.data, prefix.len) && end < name->boxes_end && name->key[end] == PXL_SEPARATOR;
+    return !name->local_len && prefix.len && end < name->boxes_end
+           && pxl_in_tree(name->key + name->boxes_at, name->boxes_end - name->boxes_at, prefix);
 }
 
 /* An '@' that is no end of the domain's making is read as one.  The default domain is never written.

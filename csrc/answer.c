@@ -193,9 +193,8 @@ static pxl_slice special_use(pxl_listing *listing, const pxl_answer_row *row)
 
     if (!row->has_subject || !(listing->uses || xlist)) return none;
     if (!(listing->view->special_use_always || xlist || returns(listing, PXL_RETURN_SPECIAL_USE))) return none;
-    if (!owner.len || !pxl_starts(row->key.data, row->key.len, owner.data, owner.len)) return none;
+    if (!owner.len || !pxl_in_tree(row->key.data, row->key.len, owner)) return none;
     if (row->key.len == owner.len) return xlist ? (pxl_slice){(const uint8_t *)"\\Inbox", 6} : none;
-    if (row->key.data[owner.len] != PXL_SEPARATOR) return none;
     key = key_asked(listing, row, other);
     return key.len ? pxl_listing_special_use(listing, key.data, key.len) : none;
 }
@@ -279,15 +278,12 @@ static void put_list(pxl_listing *listing, const pxl_answer_row *row, uint32_t a
 /* Is the row's mailbox the view's own, as Cyrus reads its name? */
 static bool is_own(const pxl_listing *listing, const pxl_answer_row *row)
 {
-    const pxl_slice owner = listing->view->owner;
     uint8_t other[PXL_NAME_MAX];
     pxl_slice key;
     pxl_name name;
 
-    if (row->plain)
-        return pxl_starts(row->key.data, row->key.len, owner.data, owner.len)
-               && (row->key.len == owner.len || row->key.data[owner.len] == PXL_SEPARATOR);
-    key = key_asked(listing, row, other);
+    if (row->plain) return pxl_in_tree(row->key.data, row->key.len, listing->view->owner);
+    key = pxl_name_read_back(listing->view, row->key.data, row->key.len, other);
     if (!key.len) return false;
     pxl_name_parse(listing->view, key.data, key.len, &name);
     return pxl_name_owned(listing->view, &name);

@@ -8,6 +8,12 @@
 #define PXL_SEPARATOR 0x1f          /* between the components of a key name */
 #define PXL_DOMAIN_SEPARATOR 0x1d   /* after the domain of a key name */
 
+/* Is `key` the name `root`, or one below it? */
+static inline bool pxl_in_tree(const uint8_t *key, size_t len, pxl_slice root)
+{
+    return pxl_starts(key, len, root.data, root.len) && (len == root.len || key[root.len] == PXL_SEPARATOR);
+}
+
 /* Write the directory row of one mailbox over `out`. */
 int pxl_entry_pack(pxl_bytes *out, pxl_slice name, const pxl_mbentry *entry, pxl_error *error);
 

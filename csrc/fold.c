@@ -130,7 +130,6 @@ static bool hidden(const pxl_listing *listing, const pxl_event *e, const pxl_sub
     if ((mbtype & PXL_INTERMEDIATE) && !selects(listing, PXL_SELECT_NONEXISTENT)) return true;
     if (selects(listing, PXL_SELECT_DAV)) return false;
     if (class) return true;
-    if (e->name->plain && !may_be_hidden(listing, e, subject != NULL)) return false; /* nearly always */
     return pxl_event_hidden(listing, e, subject != NULL, listing->view->hidden_count);
 }
 

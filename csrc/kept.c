@@ -7,7 +7,6 @@
 #include "bytes.h"
 #include "listing.h"
 
-
 static bool make_room(pxl_listing *listing)
 {
     size_t cap = listing->kept_cap ? 2 * listing->kept_cap : 64;

@@ -379,20 +379,14 @@ static bool is_own(const pxl_view *view, const pxl_name *name)
     return category_of(view, name) == CATEGORY_OWNER;
 }
 
-/* Is `top` the first component of what begins there? */
-static bool is_top(const uint8_t *text, size_t len, pxl_slice top)
-{
-    return pxl_starts(text, len, top.data, top.len) && (len == top.len || text[top.len] == PXL_SEPARATOR);
-}
-
 /* The same for a shared mailbox, which must be none of a user, deleted, or called INBOX. */
 static bool is_shared(const pxl_view *view, const pxl_name *name)
 {
     const uint8_t *top = name->key + name->boxes_at;
     const size_t len = name->boxes_end - name->boxes_at;
 
-    if (*top == 'u' && is_top(top, len, (pxl_slice){(const uint8_t *)"user", 4})) return false;
-    if (begins(view->deleted_prefix, *top) && is_top(top, len, view->deleted_prefix)) return false;
+    if (*top == 'u' && pxl_in_tree(top, len, (pxl_slice){(const uint8_t *)"user", 4})) return false;
+    if (begins(view->deleted_prefix, *top) && pxl_in_tree(top, len, view->deleted_prefix)) return false;
     return (*top | 0x20) != 'i' || !is_inbox(top, component_end(top, 0, len));
 }
 

@@ -227,12 +227,12 @@ static size_t leap_subscribed(const pxl_listing *listing, const pxl_subject *sub
 typedef struct {
     pxl_name name;
     pxl_extname external;
-    size_t agreed;           /* octets that the key at hand shares with that name's */
 } naming;
 
-/* One candidate of a pass.  `leap` receives the key to go on with; its length is returned, 0 to go
- * on with the next, SIZE_MAX to end the pass. */
-static size_t consider(pxl_listing *listing, pxl_category wanted, const pxl_subject *subject, naming *n, uint8_t *leap)
+/* One candidate of a pass, whose key shares `shared` octets with that of the name before.  `leap` receives
+ * the key to go on with; its length is returned, 0 to go on with the next, SIZE_MAX to end the pass. */
+static size_t consider(pxl_listing *listing, pxl_category wanted, const pxl_subject *subject, naming *n,
+                       size_t shared, uint8_t *leap)
 {
     const pxl_view *view = listing->view;
     pxl_name *name = &n->name;
@@ -240,7 +240,7 @@ static size_t consider(pxl_listing *listing, pxl_category wanted, const pxl_subj
     size_t matched, dead;
     pxl_event e = {external->text, 0, false, name, external, subject};
 
-    if (!pxl_name_follow(view, name, external, subject->key, subject->key_len, n->agreed)) {
+    if (!pxl_name_follow(view, name, external, subject->key, subject->key_len, shared)) {
         pxl_name_parse(view, subject->key, subject->key_len, name);
         if (name->category == CATEGORY_ALT_INBOX || name->category == CATEGORY_ALT_PREFIX) listing->saw_alt = true;
         if (name->category != wanted) return leap_over(listing, name, wanted, leap);
@@ -416,7 +416,6 @@ static int walk(pxl_listing *listing, size_t pass, size_t limit)
     listing->resuming = false;
     listing->taken = SIZE_MAX;
     n.name.settled = SIZE_MAX;
-    n.agreed = SIZE_MAX;
     while (more && pxl_merge_take(listing, key, &subject)) {
         if (listing->shared < p.len && !pxl_starts(key, subject.key_len, p.text, p.len)) break;
         if (PASS[pass].exact && subject.key_len != p.len) break;
@@ -431,12 +430,10 @@ static int walk(pxl_listing *listing, size_t pass, size_t limit)
         }
         shared = listing->shared;
         if (!name_of(listing, &subject, name, &shared)) {
-            n.agreed = 0;
+            n.name.settled = SIZE_MAX; /* it is not of the key before any more */
             continue;
         }
-        if (shared < n.agreed) n.agreed = shared;
-        leap_len = consider(listing, PASS[pass].category, &subject, &n, leap);
-        n.agreed = SIZE_MAX;
+        leap_len = consider(listing, PASS[pass].category, &subject, &n, shared, leap);
         if (leap_len == SIZE_MAX) break;
         if (leap_len && !pxl_merge_reaches(listing, leap, leap_len)) more = pxl_merge_seek(listing, leap, leap_len);
     }
