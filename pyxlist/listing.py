@@ -88,9 +88,7 @@ class Lister:
     Any number of threads may use one lister: each answer has a kernel of its own.
     """
 
-    __slots__ = (
-        "_admin", "_always", "_keep", "_plans", "_usual", "identifiers", "metadata", "status", "store", "userid", "view"
-    )  # fmt: skip
+    __slots__ = ("_admin", "_always", "_keep", "_plans", "identifiers", "metadata", "status", "store", "userid", "view")
 
     def __init__(
         self,
@@ -116,7 +114,6 @@ class Lister:
         if policy != CYRUS:
             self._follow(policy, list(ranks.values()))
         self._plans: dict[int, Plan] = {}
-        self._usual: Plan | None = None  # the one of a plain LIST, nearer at hand
 
     def _follow(self, policy: Policy, ranks: list[int]) -> None:
         """Make the kernel depart from Cyrus where the policy says so."""
@@ -151,9 +148,7 @@ class Lister:
         kernel.txn = txn = store.begin_read()
         size = -1
         try:
-            plan = self._usual if query.reads == READS_LOOKUPS else self._plans.get(query.reads)
-            if plan is None or plan.tables is not store.tables:
-                plan = self._plan(query.reads)
+            plan = self._plan(query.reads)
             data, sizes = plan.read(txn.get)
             size = lib.pxl_listing_answer(kernel.listing, plan.pointer, query.pointer, data, sizes)
             return kernel.octets[:size] if 0 <= size <= kernel.room else kernel.long_answer(size)
@@ -210,9 +205,7 @@ class Lister:
 
     def _start(self, kernel: Kernel, query: Query, output: int) -> int:
         reads = query.reads | READS_RIGHTS if output == _OUTPUT_ITEMS else query.reads
-        plan = self._plans.get(reads)
-        if plan is None or plan.tables is not self.store.tables:
-            plan = self._plan(reads)
+        plan = self._plan(reads)
         data, sizes = plan.read(kernel.txn.get)
         kernel.held = ffi.from_buffer(data)
         code: int = lib.pxl_listing_start(kernel.listing, plan.pointer, query.pointer, output, kernel.held, sizes)
@@ -220,8 +213,14 @@ class Lister:
 
     def _plan(self, reads: int) -> Plan:
         """The lists of this view that a query with these READS_… bits needs."""
+        plan = self._plans.get(reads)
+        if plan is None or plan.tables is not self.store.tables:
+            plan = self._plans[reads] = self._new_plan(reads)
+        return plan
+
+    def _new_plan(self, reads: int) -> Plan:
         lists: list[tuple[int, int, str, bytes]] = []
-        asked, reads = reads, reads | self._always
+        reads |= self._always
         own = self.userid + LOOKUP
         shared = {self.userid: own, _ANYONE: _ANYONES}  # one object for all that say the same: memory is what costs
         if (reads & READS_LOOKUPS and not self._admin) or reads & READS_RIGHTS:
@@ -237,9 +236,7 @@ class Lister:
         if reads & READS_DIRECTORY or self._admin:
             lists.append((lib.PXL_ROLE_DIRECTORY, _DIRECTORY, "directory", _NEVER))
         kind = PlanOfThree if len(lists) == 3 else Plan
-        plan = self._plans[asked] = kind(self.view, self.store.tables, lists)
-        self._usual = self._plans.get(READS_LOOKUPS)
-        return plan
+        return kind(self.view, self.store.tables, lists)
 
     def _end_snapshot(self, kernel: Kernel) -> None:
         kernel.reader = None

@@ -159,7 +159,7 @@ def _verbatim(command: ListCommand, form: int, config: Config) -> bytes | None:
 
 def compile_view(namespace: Namespace) -> tuple[Any, Any]:
     """The C struct of a namespace, and what must live as long, because the struct points to it."""
-    template, shared = _view_template(namespace.config, namespace.is_admin)
+    template, shared = _view_template(namespace.config, namespace.is_admin, namespace.is_alt, namespace.crossdomains)
     view = ffi.new("pxl_view *", template[0])
     view.own = namespace.lists_own
     names = (
@@ -174,7 +174,7 @@ def compile_view(namespace: Namespace) -> tuple[Any, Any]:
 
 
 @functools.lru_cache(maxsize=32)
-def _view_template(config: Config, is_admin: bool) -> tuple[Any, list[Any]]:
+def _view_template(config: Config, is_admin: bool, alt: bool, crossdomains: bool) -> tuple[Any, list[Any]]:
     """What the views of one configuration have in common, and what must live as long: a view is made for each login."""
     keep: list[Any] = []
 
@@ -186,7 +186,6 @@ def _view_template(config: Config, is_admin: bool) -> tuple[Any, list[Any]]:
     hidden = [octets_of(name) for name in config.dav_folders]
     array = ffi.new("pxl_slice[]", [piece(name) for name in hidden])
     keep.append(array)
-    alt = config.altnamespace and not is_admin
     template = ffi.new(
         "pxl_view *",
         {
@@ -194,7 +193,7 @@ def _view_template(config: Config, is_admin: bool) -> tuple[Any, list[Any]]:
             "alt": alt,
             "admin": is_admin,
             "admin_domains": is_admin and config.virtdomains != "off",
-            "crossdomains": config.crossdomains and not is_admin,
+            "crossdomains": crossdomains,
             "crossdomains_onlyother": config.crossdomains_onlyother,
             "other_users": not config.disable_user_namespace,
             "shared": not config.disable_shared_namespace,

@@ -322,10 +322,8 @@ class Store:
 
     def is_current(self) -> bool:
         """Whether the path still leads to the file that is open here."""
-        with contextlib.suppress(OSError):
-            status = self.data.stat()
-            return _registry.get((status.st_dev, status.st_ino)) is self
-        return False
+        identity = identity_at(self.path)
+        return identity is not None and _registry.get(identity) is self
 
     def close(self) -> None:
         """One user is done; the last one closes the environment."""
