@@ -36,7 +36,12 @@ static inline uint32_t pxl_be32(const uint8_t *p)
 
 static inline uint64_t pxl_be64(const uint8_t *p)
 {
-    return ((uint64_t)pxl_be32(p) << 32) | pxl_be32(p + 4);
+    uint64_t v;
+    memcpy(&v, p, sizeof v);
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    v = __builtin_bswap64(v);
+#endif
+    return v;
 }
 
 static inline uint16_t pxl_le16(const uint8_t *p)
@@ -118,16 +123,6 @@ static inline void pxl_move(uint8_t *to, const uint8_t *from, size_t n)
     for (size_t i = 0; i < n; i += PXL_SLACK) memcpy(to + i, from + i, PXL_SLACK);
 }
 
-static inline uint64_t pxl_word(const uint8_t *p)
-{
-    uint64_t v;
-    memcpy(&v, p, sizeof v);
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-    v = __builtin_bswap64(v);
-#endif
-    return v;
-}
-
 /* Octet order, a prefix before its longer form: what every key in this project is sorted by.  Keys
  * are short and this is the innermost loop, so it compares words in place of calling memcmp. */
 static inline int pxl_compare(const uint8_t *a, size_t alen, const uint8_t *b, size_t blen)
@@ -135,7 +130,7 @@ static inline int pxl_compare(const uint8_t *a, size_t alen, const uint8_t *b, s
     size_t n = alen < blen ? alen : blen, i = 0;
 
     for (; i + 8 <= n; i += 8) {
-        uint64_t x = pxl_word(a + i), y = pxl_word(b + i);
+        uint64_t x = pxl_be64(a + i), y = pxl_be64(b + i);
         if (x != y) return x < y ? -1 : 1;
     }
     for (; i < n; i++)
@@ -159,7 +154,7 @@ static inline size_t pxl_shared(const uint8_t *a, size_t alen, const uint8_t *b,
     size_t limit = alen < blen ? alen : blen, n = 0;
 
     for (; n + 8 <= limit; n += 8) {
-        uint64_t differ = pxl_word(a + n) ^ pxl_word(b + n);
+        uint64_t differ = pxl_be64(a + n) ^ pxl_be64(b + n);
         if (differ) return n + (size_t)__builtin_clzll(differ) / 8;
     }
     while (n < limit && a[n] == b[n]) n++;
