@@ -83,17 +83,22 @@ class Reader:
             return groups_of(txn, self.store.tables["meta"], userid)
 
     def special_use(self, userid: str, inbox: bytes, use: bytes) -> bytes | None:
-        """Key name of the first of the user's folders with an RFC 6154 attribute (any case), None if there is none.
+        """Key name of the first live folder below the user's INBOX with an RFC 6154 attribute (any case), None if
+        there is none.
 
-        `inbox` is the key name of the user's INBOX, which is no folder, whatever it is annotated with.
+        `inbox` is the key name of that INBOX, which is no folder, whatever it is annotated with.
+        Source: imap/mboxlist.c, mboxlist_find_specialuse.
         """
-        owner = octets_of(userid) + b"\x00"
+        owner, below = octets_of(userid) + LOOKUP, inbox + b"\x1f"
+        tables = self.store.tables
         with self.store.read() as txn:
-            for key, uses in iter_list(txn, self.store.tables["specialuse"], owner):
+            for key, uses in iter_list(txn, tables["specialuse"], owner):
                 # Cyrus gets at an annotation through the text form of a name, which some keys do not survive.
-                reachable = key != inbox and key_from_internal(internal_from_key(key)) == key
+                reachable = key.startswith(below) and key_from_internal(internal_from_key(key)) == key
                 if reachable and use.lower() in uses.lower().split():
-                    return key
+                    row = find_row(txn, tables["directory"], WHOLE_TABLE, key)
+                    if row is not None and Entry.unpack(key, row).is_live:
+                        return key
         return None
 
     def state(self, identifiers: Iterable[bytes], everything: bool = False) -> bytes:
