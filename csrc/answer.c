@@ -311,36 +311,26 @@ static void put_myrights(pxl_listing *listing, const pxl_answer_row *row)
     put_text(listing, "\r\n");
 }
 
-/* One of the caller's answers; PXL_ABSENT when it has none. */
-static int ask(pxl_listing *listing, const pxl_answer_row *row,
-               int (*question)(void *, const uint8_t *, size_t, pxl_slice *), pxl_slice *answer)
+static void put_status(pxl_listing *listing, const pxl_answer_row *row, pxl_slice items)
 {
-    int result = question(listing->handle, row->key.data, row->key.len, answer);
-
-    if (result < 0) pxl_listing_fail(listing, PXL_E_FETCH, "asking for STATUS or METADATA");
-    return result;
+    if (!items.len) return;
+    put_text(listing, "* STATUS ");
+    put_astring(listing, row->name.data, row->name.len);
+    put_text(listing, " ");
+    put(listing, items.data, items.len);
+    put_text(listing, "\r\n");
 }
 
 static void put_lines(pxl_listing *listing, const pxl_answer_row *row, uint32_t attributes, pxl_slice use,
-                      pxl_slice status)
+                      pxl_slice status, pxl_slice metadata)
 {
-    pxl_slice metadata;
-
     put_list(listing, row, attributes, use);
     if (!row->has_subject || (attributes & PXL_NOSELECT)) return;
-    if (status.len) {
-        put_text(listing, "* STATUS ");
-        put_astring(listing, row->name.data, row->name.len);
-        put_text(listing, " ");
-        put(listing, status.data, status.len);
-        put_text(listing, "\r\n");
-    }
+    put_status(listing, row, status);
     if (returns(listing, PXL_RETURN_MYRIGHTS)
         && !(listing->view->myrights_of_mailboxes && (attributes & PXL_NONEXISTENT)))
         put_myrights(listing, row);
-    if (returns(listing, PXL_RETURN_METADATA)
-        && ask(listing, row, listing->callbacks->metadata, &metadata) == PXL_OK)
-        put(listing, metadata.data, metadata.len);
+    put(listing, metadata.data, metadata.len);
 }
 
 static void put_item(pxl_listing *listing, const pxl_answer_row *row, uint32_t attributes, pxl_slice use)
@@ -358,10 +348,24 @@ static void put_item(pxl_listing *listing, const pxl_answer_row *row, uint32_t a
         pxl_listing_fail(listing, PXL_E_MEMORY, "out of memory");
 }
 
+static inline void write_row(pxl_listing *listing, const pxl_answer_row *row, uint32_t attributes, pxl_slice use,
+                             pxl_slice status, pxl_slice metadata)
+{
+    if (listing->output == PXL_OUTPUT_ITEMS)
+        put_item(listing, row, attributes, use);
+    else
+        put_lines(listing, row, attributes, use, status, metadata);
+}
+
+void pxl_answer_write(pxl_listing *listing, const pxl_waiting_row *decided)
+{
+    write_row(listing, &decided->row, decided->row.attributes, decided->use, decided->status, decided->metadata);
+}
+
 void pxl_answer(pxl_listing *listing, pxl_answer_row *row)
 {
     uint32_t attributes = row->attributes;
-    pxl_slice use, status = {NULL, 0};
+    pxl_slice use, none = {NULL, 0};
 
     if (listing->failed) return;
     if (row->has_subject && (row->subject.mbtype & PXL_INTERMEDIATE)) attributes |= PXL_NONEXISTENT;
@@ -372,11 +376,8 @@ void pxl_answer(pxl_listing *listing, pxl_answer_row *row)
     attributes = settle(listing, attributes);
     use = special_use(listing, row);
     if (returns(listing, PXL_SELECT_SPECIAL_USE) && !use.len) return;
-    if (returns(listing, PXL_RETURN_STATUS) && row->has_subject
-        && ask(listing, row, listing->callbacks->status, &status) == PXL_ABSENT)
-        attributes |= PXL_NOSELECT;
-    if (listing->output == PXL_OUTPUT_ITEMS)
-        put_item(listing, row, attributes, use);
+    if (returns(listing, PXL_RETURN_STATUS | PXL_RETURN_METADATA))
+        pxl_waiting_add(listing, row, attributes, use);
     else
-        put_lines(listing, row, attributes, use, status);
+        write_row(listing, row, attributes, use, none, none);
 }

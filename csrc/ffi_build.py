@@ -15,8 +15,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 
 CALLBACKS = """
 extern "Python" int pxl_py_fetch(void *, uint32_t, size_t, int, pxl_slice *);
-extern "Python" int pxl_py_status(void *, const uint8_t *, size_t, pxl_slice *);
-extern "Python" int pxl_py_metadata(void *, const uint8_t *, size_t, pxl_slice *);
+extern "Python" int pxl_py_tell(void *, int, const pxl_asked *, pxl_slice *, pxl_slice *);
 """
 
 

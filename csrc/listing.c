@@ -5,6 +5,7 @@
  *     ancestors.c  rows of ancestors that do not exist, for clients that ask for them
  *     recursive.c  RECURSIVEMATCH: events of all passes, sorted
  *     subscribed.c RETURN (SUBSCRIBED): is a row's mailbox subscribed to
+ *     asked.c      rows that wait for STATUS and METADATA, which the caller knows
  */
 #include <stdlib.h>
 
@@ -41,6 +42,7 @@ void pxl_listing_free(pxl_listing *listing)
     pxl_bytes_free(&listing->last.key);
     pxl_bytes_free(&listing->resume);
     pxl_kept_forget(listing, 0);
+    pxl_waiting_free(listing);
     pxl_bytes_free(&listing->out);
     pxl_bytes_free(&listing->numbers);
     free(listing->pool);
@@ -116,6 +118,7 @@ static void reset(pxl_listing *listing, const pxl_view *view, const pxl_query *q
     listing->uses = listing->resuming = listing->finished = listing->saw_alt = listing->last.set = false;
     listing->kept_len = listing->kept_at = listing->kept_text.len = 0;
     listing->others_known = false;
+    pxl_waiting_forget(listing);
     for (size_t i = 0; i < sizeof listing->heads / sizeof *listing->heads; i++) listing->heads[i].len = 0;
 }
 
@@ -140,9 +143,10 @@ int pxl_listing_run(pxl_listing *listing, size_t limit)
     int result;
 
     listing->out.len = listing->numbers.len = 0;
-    if ((result = pxl_passes_walk(listing, limit)) != PXL_OK) return result;
-    if (selects(listing, PXL_SELECT_RECURSIVEMATCH)) result = pxl_recursive_answer(listing, limit);
-    if (result != PXL_MORE) pxl_kept_forget(listing, MOST_KEPT);
+    result = pxl_passes_walk(listing, limit);
+    if (result == PXL_OK && selects(listing, PXL_SELECT_RECURSIVEMATCH)) result = pxl_recursive_answer(listing, limit);
+    if (result >= 0) pxl_waiting_answer(listing);
+    if (result == PXL_OK) pxl_kept_forget(listing, MOST_KEPT);
     if (listing->failed) return listing->failed;
     return result == PXL_MORE ? PXL_MORE : PXL_END;
 }

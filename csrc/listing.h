@@ -10,6 +10,7 @@
  *     subscribed.c RETURN (SUBSCRIBED): is a row's mailbox subscribed to
  *     kept.c       rows kept until all are known
  *     answer.c     one row -> its flags -> octets
+ *     asked.c      rows that wait for STATUS and METADATA, which the caller knows
  *     listing.c    the public calls
  */
 #ifndef PXL_LISTING_H
@@ -163,6 +164,22 @@ typedef struct {
     size_t at;               /* in kept_text: the name, then the key; it rises from row to row */
 } pxl_kept;
 
+/* A row that waits for what the caller knows of it; its attributes are decided. */
+typedef struct {
+    pxl_answer_row row;      /* of its octets, and of the use, only the lengths, until it is written */
+    pxl_slice use, status, metadata;
+} pxl_waiting_row;
+
+#define PXL_WAITING_MOST 256u
+
+typedef struct {
+    size_t count;
+    pxl_bytes text;          /* of each row: name, key, key of the subject, use */
+    pxl_bytes keys;          /* what the caller is asked about */
+    uint32_t sizes[PXL_WAITING_MOST];
+    pxl_waiting_row rows[PXL_WAITING_MOST];
+} pxl_waiting;
+
 struct pxl_listing {
     const pxl_view *view;
     const pxl_query *query;
@@ -191,6 +208,7 @@ struct pxl_listing {
     pxl_bytes kept_text;     /* their names and keys */
     bool others_known;       /* RETURN (SUBSCRIBED): subscriptions read otherwise are kept */
     uint8_t found[PXL_NAME_MAX + PXL_SLACK];  /* key of what a subscription led to, if it is not its own */
+    pxl_waiting *waiting;    /* made for the first answer that needs it */
     pxl_bytes out, numbers;
     struct {                 /* a line up to its name, for attributes met before */
         uint32_t attributes;
@@ -297,7 +315,18 @@ void pxl_kept_forget(pxl_listing *listing, size_t most);
 
 /* ---- answer.c */
 
-/* Decide the row's last flags and write it, or drop it. */
+/* Decide the row's last flags, and write it, let it wait, or drop it. */
 void pxl_answer(pxl_listing *listing, pxl_answer_row *row);
+/* Write a row whose attributes are decided, with what the caller told of it. */
+void pxl_answer_write(pxl_listing *listing, const pxl_waiting_row *decided);
+
+/* ---- asked.c */
+
+/* Copy the row to those that wait; they are answered when they are many. */
+void pxl_waiting_add(pxl_listing *listing, const pxl_answer_row *row, uint32_t attributes, pxl_slice use);
+/* Ask the caller about all that wait, and write them. */
+void pxl_waiting_answer(pxl_listing *listing);
+void pxl_waiting_forget(pxl_listing *listing);
+void pxl_waiting_free(pxl_listing *listing);
 
 #endif

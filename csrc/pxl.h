@@ -424,16 +424,24 @@ enum {                       /* what a listing writes */
     PXL_OUTPUT_ITEMS = 1     /* name NUL special-use NUL; numbers: attributes, rights, name and use length */
 };
 
+#define PXL_UNTOLD 0xFFFFFFFF
+
+typedef struct {             /* mailboxes of one answer, in its order */
+    pxl_slice keys;          /* their key names, a NUL between them */
+    const uint32_t *sizes;   /* octets of each, for names that hold one */
+    size_t count;
+} pxl_asked;
+
 /* What a listing asks its caller for.  Each returns PXL_OK, PXL_ABSENT, or PXL_E_FETCH when it
- * failed; slices it hands out stay good until its next call for the same number. */
+ * failed; slices it hands out stay good until its next call for the same number (or thing to tell). */
 typedef struct {
     /* The block of list `number` that would hold a key, of which `keylen` octets stand where
      * pxl_listing_sought says, or with `after` the one that follows the block it gave last. */
     int (*fetch)(void *handle, uint32_t number, size_t keylen, int after, pxl_slice *block);
-    /* The items of a STATUS line, "(MESSAGES 0)"; PXL_ABSENT makes the row \Noselect. */
-    int (*status)(void *handle, const uint8_t *key, size_t keylen, pxl_slice *items);
-    /* Complete METADATA lines. */
-    int (*metadata)(void *handle, const uint8_t *key, size_t keylen, pxl_slice *lines);
+    /* What the caller alone knows of mailboxes.  PXL_RETURN_STATUS: the items of their STATUS lines, "(MESSAGES 0)";
+     * PXL_UNTOLD makes a row \Noselect.  PXL_RETURN_METADATA: complete lines.  The answers go one after the other
+     * to `octets`, the octets of each as u32 of this machine to `sizes`; PXL_ABSENT: all untold. */
+    int (*tell)(void *handle, int what, const pxl_asked *asked, pxl_slice *octets, pxl_slice *sizes);
 } pxl_callbacks;
 
 typedef struct pxl_listing pxl_listing;

@@ -14,6 +14,7 @@ Names that are not listed in `__all__` may change without notice.
 from __future__ import annotations
 
 from pyxlist.acl import Rights
+from pyxlist.callbacks import OfMany
 from pyxlist.changes import Changes
 from pyxlist.command import Answer, View
 from pyxlist.config import Config
@@ -70,6 +71,7 @@ __all__ = [
     "MailboxHasChildren",
     "MailboxMissing",
     "Mbtype",
+    "OfMany",
     "Policy",
     "PyxlistError",
     "Rights",

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple
 
 from pyxlist import acl
+from pyxlist.callbacks import MetadataCallback, StatusCallback
 from pyxlist.config import Config
 from pyxlist.entry import Entry, Mbtype
 from pyxlist.errors import CommandError
@@ -23,7 +24,7 @@ from pyxlist.imap import (
     parse_command,
 )
 from pyxlist.index.read import Reader
-from pyxlist.listing import Item, Lister, MetadataCallback, StatusCallback
+from pyxlist.listing import Item, Lister
 from pyxlist.names import is_inbox, octets_of, owner_of, text_of
 from pyxlist.namespace import Namespace, is_special_use
 from pyxlist.policy import CYRUS, Policy

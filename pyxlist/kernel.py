@@ -7,11 +7,13 @@ everything in the kernel object that their handle leads to.
 from __future__ import annotations
 
 import functools
+import itertools
 import struct
 from collections.abc import Callable
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, cast
 
 from pyxlist._pxl import ffi, lib
+from pyxlist.callbacks import ask_metadata, ask_status, pack_answers
 from pyxlist.cyrusdb import raise_core_error
 from pyxlist.index.read import BlockReader
 from pyxlist.query import Query
@@ -20,6 +22,7 @@ __all__ = ["KEPT_BYTES", "Kernel", "Plan", "PlanOfThree", "copy_of", "give_back"
 
 KEPT_BYTES: Final = 1 << 20  # a kernel that has written more in one piece gives its memory back
 _OK, _ABSENT, _FAILED = int(lib.PXL_OK), int(lib.PXL_ABSENT), int(lib.PXL_E_FETCH)
+_STATUS: Final = lib.PXL_RETURN_STATUS
 _point: Final = lib.pxl_slice_point
 
 
@@ -75,8 +78,8 @@ class Kernel:
     """One C listing with what its callbacks need: used by one answer at a time, of any view, then pooled."""
 
     __slots__ = (
-        "answer", "error", "failure", "handle", "held", "lister", "listing", "octets", "query", "reader", "room",
-        "sought", "txn",
+        "error", "failure", "handle", "held", "lister", "listing", "octets", "query", "reader", "room", "sought",
+        "told", "txn",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -93,7 +96,7 @@ class Kernel:
         self.query: Query | None = None
         self.txn: Any = None
         self.held: Any = None  # first blocks of the lists
-        self.answer: bytes = b""  # what a callback answered last
+        self.told: dict[int, tuple[bytes, bytes]] = {}  # what callbacks answered last
         self.note_room()
 
     def note_room(self) -> None:
@@ -147,43 +150,38 @@ def _fetch(handle: Any, number: int, key_len: int, after: int, block: Any) -> in
     return _OK
 
 
-def _tell(kernel: Kernel, out: Any, answer: bytes | None) -> int:
-    """Hand over what the server answered; the kernel reads it before it asks again."""
-    if answer is None:
-        return _ABSENT
-    kernel.answer = answer
-    _point(out, answer, len(answer))
+def _names(asked: Any) -> list[bytes]:
+    """Key names of the mailboxes that a kernel asks about."""
+    octets = ffi.buffer(asked.keys.data, asked.keys.len)[:]
+    names: list[bytes] = octets.split(b"\0")
+    if len(names) != asked.count:  # some name holds the octet that stands between names: go by their lengths
+        ends = [0, *itertools.accumulate(size + 1 for size in ffi.unpack(asked.sizes, asked.count))]
+        names = [octets[start : end - 1] for start, end in itertools.pairwise(ends)]
+    return names
+
+
+@ffi.def_extern(name="pxl_py_tell", error=lib.PXL_E_FETCH, onerror=_interrupted)  # type: ignore[untyped-decorator]
+def _tell(handle: Any, what: int, asked: Any, octets: Any, sizes: Any) -> int:
+    kernel: Kernel = ffi.from_handle(handle)
+    try:
+        lister, query = kernel.lister, cast(Query, kernel.query)
+        if what == _STATUS:
+            answers = ask_status(lister.status, _names(asked), query.status_items)
+        elif lister.metadata:
+            answers = ask_metadata(lister.metadata, _names(asked), query.metadata_items, query.metadata_options)
+        else:
+            return _ABSENT
+        told = kernel.told[what] = pack_answers(answers)
+    except BaseException as error:
+        kernel.failure = error
+        return _FAILED
+    # `told` is held by the kernel until it asks the same again.
+    for slice_, text in zip((octets, sizes), told, strict=True):
+        _point(slice_, text, len(text))
     return _OK
 
 
-@ffi.def_extern(name="pxl_py_status", error=lib.PXL_E_FETCH, onerror=_interrupted)  # type: ignore[untyped-decorator]
-def _status(handle: Any, key: Any, key_len: int, out: Any) -> int:
-    kernel: Kernel = ffi.from_handle(handle)
-    try:
-        query: Query = kernel.query  # type: ignore[assignment]
-        return _tell(kernel, out, kernel.lister.status(ffi.buffer(key, key_len)[:], query.status_items))
-    except BaseException as error:
-        kernel.failure = error
-        return _FAILED
-
-
-@ffi.def_extern(name="pxl_py_metadata", error=lib.PXL_E_FETCH, onerror=_interrupted)  # type: ignore[untyped-decorator]
-def _metadata(handle: Any, key: Any, key_len: int, out: Any) -> int:
-    kernel: Kernel = ffi.from_handle(handle)
-    try:
-        query: Query = kernel.query  # type: ignore[assignment]
-        if not (ask := kernel.lister.metadata):
-            return _ABSENT
-        name = ffi.buffer(key, key_len)[:]
-        return _tell(kernel, out, ask(name, query.metadata_items, query.metadata_options))
-    except BaseException as error:
-        kernel.failure = error
-        return _FAILED
-
-
-_CALLBACKS: Final = ffi.new(
-    "pxl_callbacks *", {"fetch": lib.pxl_py_fetch, "status": lib.pxl_py_status, "metadata": lib.pxl_py_metadata}
-)
+_CALLBACKS: Final = ffi.new("pxl_callbacks *", {"fetch": lib.pxl_py_fetch, "tell": lib.pxl_py_tell})
 
 
 pool: Final[list[Kernel]] = []  # kernels that no answer is using; shared, so that they stay in the cache
@@ -200,6 +198,7 @@ def take() -> Kernel:
 def give_back(kernel: Kernel) -> None:
     """Let another answer have a kernel whose buffer may have moved, and which may have been interrupted."""
     kernel.failure = None
+    kernel.told.clear()
     kernel.note_room()
     pool.append(kernel)
 

@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple
 
 from pyxlist._pxl import ffi, lib
 from pyxlist.acl import ANYONE, Asker, MostSpecificPolicy, Rights
+from pyxlist.callbacks import MetadataCallback, StatusCallback
 from pyxlist.index.env import Store
 from pyxlist.index.layout import LOOKUP, QUIET, WHOLE_TABLE
 from pyxlist.kernel import KEPT_BYTES, Kernel, Plan, PlanOfThree, copy_of, give_back, pool, take
@@ -21,12 +22,7 @@ from pyxlist.namespace import Namespace
 from pyxlist.policy import CYRUS, Policy
 from pyxlist.query import READS_DIRECTORY, READS_LOOKUPS, READS_RIGHTS, READS_SUBSCRIPTIONS, Query, compile_view
 
-__all__ = ["Item", "Lister", "MetadataCallback", "StatusCallback"]
-
-# key name, items the client asked for -> "(MESSAGES 3 ...)", or None if it cannot be told
-StatusCallback = Callable[[bytes, tuple[bytes, ...]], bytes | None]
-# key name, entries and options the client asked for -> complete "* METADATA …\r\n" lines
-MetadataCallback = Callable[[bytes, tuple[bytes, ...], tuple[bytes, ...]], bytes | None]
+__all__ = ["Item", "Lister"]
 
 _CHUNK_BYTES: Final = 1 << 16
 _FLAGS: Final = (

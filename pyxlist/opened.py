@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Any, Final
 
 from pyxlist.acl import Rights, canonical_userid
+from pyxlist.callbacks import MetadataCallback, StatusCallback
 from pyxlist.changes import Changes, changes_since
 from pyxlist.command import Asked, Prepared, View, prepared_for
 from pyxlist.config import Config
@@ -23,7 +24,6 @@ from pyxlist.index.durability import Durability
 from pyxlist.index.env import WRITE_TIMEOUT_S, Store, open_store
 from pyxlist.index.read import Reader
 from pyxlist.index.transaction import begin_write
-from pyxlist.listing import MetadataCallback, StatusCallback
 from pyxlist.names import key_from_internal
 from pyxlist.namespace import Namespace
 from pyxlist.policy import CYRUS, Policy
@@ -132,10 +132,13 @@ class Index:
 
         `admin=None` lets the stored configuration decide.  `status(key, items)` supplies the item list of
         LIST RETURN (STATUS …), `metadata(key, entries, options)` complete METADATA lines; without them a
-        mailbox answers as if it had no messages and no metadata.  A userid nobody has sees what `anyone`
-        sees.  `policy` says where answers depart from Cyrus.  A view keeps the configuration of the moment it
-        is made; make views anew, for each login or when `state()` changed, to follow a changed one.  Views
-        made a second after the index was deleted and built anew at its path are of the new one.
+        mailbox answers as if it had no messages and no metadata.  Both are asked about some hundreds of rows,
+        then these are written; one wrapped in `OfMany` answers for all of them in one call.
+
+        A userid nobody has sees what `anyone` sees.  `policy` says where answers depart from Cyrus.  A view
+        keeps the configuration of the moment it is made; make views anew, for each login or when `state()`
+        changed, to follow a changed one.  Views made a second after the index was deleted and built anew at
+        its path are of the new one.
 
         Raises ValueError for what is not a userid, TypeError for groups that are no names.
         """

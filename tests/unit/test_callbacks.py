@@ -112,11 +112,17 @@ def wide(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     return build(tmp_path_factory.mktemp("wide"), made)
 
 
-@pytest.mark.parametrize("command", [b'LIST "" "*"', b'LIST "" "*" RETURN (MYRIGHTS)', b'LIST "" ("*" "%")'])
+@pytest.mark.parametrize(
+    "command",
+    [
+        b'LIST "" "*"', b'LIST "" "*" RETURN (MYRIGHTS)', b'LIST "" ("*" "%")',
+        b'LIST "" "*" RETURN (STATUS (MESSAGES) MYRIGHTS)',
+    ],
+)  # fmt: skip
 def test_a_long_answer_streams_in_constant_memory(wide: pathlib.Path, command: bytes) -> None:
     """The pieces are the whole answer, and never more than a few of them are in memory at once."""
     with pyxlist.open(wide) as index:
-        view = index.view("ann")
+        view = index.view("ann", status=lambda key, items: b"(MESSAGES 1)")
         whole = view.respond(command).untagged
         for _piece in view.stream(command):  # what is made once is made now
             pass

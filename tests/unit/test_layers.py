@@ -22,7 +22,7 @@ STOREYS: Final[dict[int, tuple[str, ...]]] = {
     1: ("config", "names", "acl", "policy", "entry", "namespace", "imap"),
     2: ("_pxl", "image", "cyrusdb", "cyruslog"),
     3: ("index",),
-    4: ("query", "kernel", "listing", "command"),
+    4: ("callbacks", "query", "kernel", "listing", "command"),
     5: ("opened", "changes", "follow"),
     6: ("cli", "__main__", "__init__"),
 }
