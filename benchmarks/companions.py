@@ -1,7 +1,7 @@
 """What a mail server keeps beside mailboxes.db, for a made-up one: users' subscriptions and special-use attributes.
 
-    subscriptions/user/NNN/USERID.sub   a flat cyrusdb file for every user, as Cyrus 3.6 fills it
-    annotations.db                      a twoskip file with /specialuse of four users in five
+    subscriptions/NNN/USERID.sub   a flat cyrusdb file for every user, as Cyrus 3.6 fills it
+    annotations.db                 a twoskip file with /specialuse of four users in five
 
 A user is subscribed to most of his own folders, one in eight to a folder that is gone, some to folders of
 others and to shared ones, whether they may see them or not.  A subscription names the user's own tree by "INBOX",
@@ -57,7 +57,7 @@ def _write_subscriptions(world: World, folder: Path) -> None:
             names = _habit(rng, world, suffixes, others)
             (drawn / f"{kind}-{number}").write_bytes(_flat(names))
     for user in range(users):
-        place = folder / "user" / f"{user // _A_FOLDER:03}"
+        place = folder / f"{user // _A_FOLDER:03}"
         if user % _A_FOLDER == 0:
             place.mkdir(parents=True)
         file = f"{world.nests(user):d}-{rng.randrange(min(_HABITS, users))}"
@@ -65,7 +65,7 @@ def _write_subscriptions(world: World, folder: Path) -> None:
     if world.spec.big_user:
         own = (b"user", BIG_USER.encode())
         folders = (b"INBOX" + mailbox.name[len(SEPARATOR.join(own)) :] for mailbox in world.of_big_user())
-        (folder / "user" / f"{BIG_USER}.sub").write_bytes(_flat(folders))
+        (folder / f"{BIG_USER}.sub").write_bytes(_flat(folders))
 
 
 def _habit(rng: Random, world: World, suffixes: Iterable[bytes], others: list[Mailbox]) -> set[bytes]:

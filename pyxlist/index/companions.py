@@ -26,9 +26,9 @@ from pyxlist.index.groups import store_groups
 from pyxlist.index.layout import LOOKUP, WHOLE_TABLE
 from pyxlist.index.rows import block_at, find_row, iter_blocks_of, iter_list, iter_rows, put_list, remove_list
 from pyxlist.index.specialuse import OWNER, read_special_uses
-from pyxlist.index.subscriptions import SubscriptionFile, find_files, read_file
+from pyxlist.index.subscriptions import SubscriptionFile, find_files, inbox_of, read_file
 from pyxlist.index.write import touch
-from pyxlist.names import key_from_internal, octets_of, owner_of, text_of
+from pyxlist.names import is_inbox, key_from_internal, octets_of, owner_of, text_of
 
 __all__ = [
     "Companions",
@@ -197,28 +197,33 @@ def read_lists(users: Mapping[str, str], config: Config, outcome: Outcome) -> Li
 def files_by_user(
     txn: Any, tables: dict[str, Any], config: Config, files: Iterable[SubscriptionFile], outcome: Outcome
 ) -> dict[str, str]:
-    """userid -> path.  Where a user has both, his INBOX decides, as it does for the server: type `l` means
-    the one by name.
+    """userid -> path.
+
+    On a server with uniqueids a user's INBOX decides: of type `l`, or none at all, means the file by name.  In
+    other folders a file by name counts unless there is one by uniqueid, too, and the type is another.
     """
-    by_name = {file.userid: file.path for file in files if file.userid}
+    directory, found = tables["directory"], {}
+    for file in files:
+        if file.userid and not (file.by_inbox and _is_legacy(txn, directory, inbox_of(file.userid, config)) is False):
+            found[file.userid] = file.path
     inboxes = _keys_of_uniqueids(txn, tables["uniqueids"], {file.uniqueid for file in files if file.uniqueid})
-    found = dict(by_name)
     for file in files:
         if not file.uniqueid:
             continue
         key = inboxes.get(file.uniqueid)
         userid = None if key is None else owner_of(key, config)
-        if key is None or userid is None:
+        if key is None or userid is None or not (key == inbox_of(userid, config) or is_inbox(key, config)):
             _log.info("subscriptions of nobody: %s", file.path)
             outcome.skipped["subscription files of unknown users"] += 1
-        elif userid not in by_name or not _is_legacy(txn, tables["directory"], key):
+        elif (not file.by_inbox and userid not in found) or not _is_legacy(txn, directory, key):
             found[userid] = file.path
     return found
 
 
-def _is_legacy(txn: Any, directory: Any, key: bytes) -> bool:
+def _is_legacy(txn: Any, directory: Any, key: bytes) -> bool | None:
+    """Whether a mailbox keeps files under its name; None if there is no record of it."""
     row = find_row(txn, directory, WHOLE_TABLE, key)
-    return row is not None and bool(Entry.unpack(key, row).mbtype & Mbtype.LEGACY_DIRS)
+    return None if row is None else bool(Entry.unpack(key, row).mbtype & Mbtype.LEGACY_DIRS)
 
 
 # --- special-use ---

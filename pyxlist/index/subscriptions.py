@@ -5,6 +5,9 @@
     domain/e/example.com/user/b/bob.sub     the same in another domain than the default one
     UNIQUEID.sub.db, USERID.sub             in any folder
 
+A server that has files of the first kind looks at one file alone, which the record of the user's INBOX tells: the
+second kind for type `l` and for users without INBOX, who keep theirs until they get one, else the first.
+
 The letters between are hashes of the name (fulldirhash only changes which), so they are not looked at.
 
 Generations of content: up to 3.4 a key is an internal name; since 3.6 it is N and a key name, the user's own
@@ -27,7 +30,7 @@ from pyxlist.cyrusdb import iter_records_of, open_source
 from pyxlist.errors import SourceError
 from pyxlist.names import key_from_internal, octets_of, text_of
 
-__all__ = ["SubscriptionFile", "find_files", "read_file", "stored_subscription"]
+__all__ = ["SubscriptionFile", "find_files", "inbox_of", "read_file", "stored_subscription"]
 
 _VERSION_KEY: Final = b"\x1fVER\x1f"
 _HASHED: Final = ("user", "domain")  # a configdirectory has these; its other folders are none of ours
@@ -35,11 +38,15 @@ _INBOX: Final = b"INBOX"
 
 
 class SubscriptionFile(NamedTuple):
-    """Where one is, and whose: the uniqueid of an INBOX, or a userid (the other is empty)."""
+    """Where one is, and whose: the uniqueid of an INBOX, or a userid (the other is empty).
+
+    `by_inbox`   the file counts only if the INBOX's record leads to it: it is a server's that has uniqueids
+    """
 
     path: str
     uniqueid: bytes
     userid: str
+    by_inbox: bool = False
 
 
 def find_files(folder: str | os.PathLike[str], config: Config) -> Iterator[SubscriptionFile]:
@@ -56,6 +63,7 @@ def find_files(folder: str | os.PathLike[str], config: Config) -> Iterator[Subsc
         )
     prefix = os.path.join(root, "")
     hashed = [os.path.join(root, name) for name in _HASHED if (root / name).is_dir()]
+    by_inbox = (root / "user" / "uuid").is_dir()
     waiting, seen = hashed or [os.fspath(root)], set[tuple[int, int]]()
     while waiting:
         for item in _items_of(waiting.pop()):
@@ -63,7 +71,8 @@ def find_files(folder: str | os.PathLike[str], config: Config) -> Iterator[Subsc
                 if item.is_dir():
                     waiting += [item.path] if _is_new(item, seen) else []
                 elif item.name.endswith((".sub", "sub.db")) and item.is_file() and item.stat().st_size:
-                    yield from _whose(item, item.path[len(prefix) :], config)
+                    for file in _whose(item, item.path[len(prefix) :], config):
+                        yield file._replace(by_inbox=by_inbox)
 
 
 def _is_new(item: os.DirEntry[str], seen: set[tuple[int, int]]) -> bool:
@@ -128,8 +137,12 @@ def stored_subscription(key: bytes, userid: str, config: Config) -> bytes:
 
     Source: imap/mboxlist.c, mboxlist_dbname_to_key.
     """
+    inbox = inbox_of(userid, config)
+    return _INBOX + key[len(inbox) :] if key.startswith(inbox) else key
+
+
+def inbox_of(userid: str, config: Config) -> bytes:
+    """Key name of a user's INBOX."""
     local, at, domain = octets_of(userid).rpartition(b"@")
     inbox = b"user\x1f" + (local if at else domain)
-    if at and domain != octets_of(config.defaultdomain):
-        inbox = domain + b"\x1d" + inbox
-    return _INBOX + key[len(inbox) :] if key.startswith(inbox) else key
+    return domain + b"\x1d" + inbox if at and domain != octets_of(config.defaultdomain) else inbox

@@ -22,6 +22,8 @@ WORLD = {
     b"user\x1fbob": value("bob lrswipkxtecdan", "el", uniqueid="b1"),
     b"user\x1fcarol.ann": value("carol.ann lrswipkxtecdan", "el", uniqueid="c1"),
     b"example.com\x1duser\x1fdave": value("dave@example.com lrswipkxtecdan", "el", uniqueid="d1"),
+    b"user\x1fgone": value("", "ed", uniqueid="g1"),
+    b"DELETED\x1fuser\x1fann\x1f5F000000": value("ann lrswipkxtecdan", uniqueid="a0"),
     b"pub": value("anyone lrs", uniqueid="p1"),
     b"example.com\x1dpub": value("anyone lrs", uniqueid="p2"),
 }
@@ -85,6 +87,37 @@ def test_the_type_of_the_inbox_decides(tmp_path: pathlib.Path, folder: pathlib.P
     put(folder / f"user/uuid/{uniqueid}/sub.db", b"NINBOX", version=b"2")
     assert build(tmp_path, folder).subscribers == 1
     assert subscribed(tmp_path, userid) == ([b"pub"] if winner == "by name" else [b"INBOX"])
+
+
+@pytest.mark.parametrize(
+    ("userid", "counts"),
+    [("ann", False), ("bob", True), ("carol.ann", True), ("dave@example.com", True), ("eve", True), ("gone", False)],
+)
+@pytest.mark.parametrize("uniqueids", [True, False])
+def test_a_file_by_name_outlives_its_time(
+    tmp_path: pathlib.Path, folder: pathlib.Path, userid: str, counts: bool, uniqueids: bool
+) -> None:
+    """Who subscribed before he had an INBOX has a file by name.  The server reads it as long as his INBOX has type
+    `l` or no record; one that is deleted has a record, too.  An old server, without uniqueids, reads it always.
+    """
+    local, _, domain = userid.partition("@")
+    put(folder / (f"domain/e/{domain}" if domain else "") / f"user/x/{local.replace('.', '^')}.sub", b"pub")
+    if uniqueids:
+        (folder / "user/uuid/z").mkdir(parents=True)
+    report = build(tmp_path, folder)
+    assert report.skipped == {}
+    assert subscribed(tmp_path, userid) == ([b"pub"] if counts or not uniqueids else [])
+    assert report.subscribers == len(subscribed(tmp_path, userid))
+
+
+def test_a_file_by_uniqueid_is_that_of_an_inbox(tmp_path: pathlib.Path, folder: pathlib.Path) -> None:
+    """A deleted INBOX keeps its uniqueid under another name: its file is not that of the user's new one, and a type
+    `l` leads to no file by uniqueid.
+    """
+    for uniqueid in ("a2", "a0", "b1"):
+        put(folder / f"user/uuid/{uniqueid}/sub.db", b"NINBOX", version=b"2")
+    report = build(tmp_path, folder)
+    assert report.subscribers == 0 and report.skipped == {"subscription files of unknown users": 2}
 
 
 def test_a_folder_of_files_by_any_format(tmp_path: pathlib.Path) -> None:
