@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
-SOURCES := $(wildcard csrc/*.c csrc/*.h csrc/ffi_build.py) pyproject.toml setup.py
+SOURCES := $(wildcard csrc/*.c csrc/*.h csrc/ffi_build.py pyxlist/*/*.c) pyproject.toml setup.py
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test differential fuzz fuzz-replay lint bench clean
@@ -37,8 +37,10 @@ lint: $(READY)  ## ruff, mypy --strict, C warnings as errors, and the numbers of
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	for file in csrc/*.c; do \
-	  $(CC) -std=c11 -O3 -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Werror -c $$file -o /dev/null || exit 1; \
+	for file in csrc/*.c pyxlist/*/*.c; do \
+	  $(CC) -std=c11 -O3 -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Werror -c $$file -o /dev/null \
+	    -DPy_LIMITED_API=0x030b0000 -Icsrc -isystem $$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("include"))') \
+	    || exit 1; \
 	done  # compiled in earnest: some warnings come of optimising alone
 	$(BIN)/python -m tests.house
 
@@ -47,4 +49,4 @@ bench: $(READY)  ## the measurements of the README, beside their baselines
 
 clean:  ## remove what was built, the environment included
 	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
-	rm -f pyxlist/_pxl.c pyxlist/_pxl*.so
+	rm -f pyxlist/_pxl.c pyxlist/*.so pyxlist/*/*.so

@@ -59,9 +59,8 @@ static bool fetch_block(pxl_listing *listing, pxl_cursor *cursor, const uint8_t 
     pxl_slice block = {NULL, 0};
     int result;
 
-    if (listing->failed || len > sizeof listing->sought) return false;
-    if (len) memcpy(listing->sought, key, len);
-    result = listing->callbacks->fetch(listing->handle, cursor->number, len, after, &block);
+    if (listing->failed || len > PXL_KEY_MAX) return false;
+    result = listing->callbacks->fetch(listing->blocks, cursor->number, key, len, after, &block);
     if (result == PXL_OK) start_block(cursor, block, false);
     if (result < 0) pxl_listing_fail(listing, PXL_E_FETCH, "fetching a block of the index");
     return result == PXL_OK;

@@ -14,7 +14,6 @@ import cffi
 HERE = pathlib.Path(__file__).resolve().parent
 
 CALLBACKS = """
-extern "Python" int pxl_py_fetch(void *, uint32_t, size_t, int, pxl_slice *);
 extern "Python" int pxl_py_tell(void *, int, const pxl_asked *, pxl_slice *, pxl_slice *);
 """
 

@@ -12,8 +12,6 @@
 #include "listing.h"
 
 #define MOST_KEPT 4096u      /* rows that the memory is not given back of */
-#define FIRST_ROOM 65536u    /* octets of the first buffer: nearly every answer is shorter */
-#define TAKEN_BACK 64u       /* more than answer.c ever takes back of what it wrote: what ends below the room never moved */
 
 void pxl_view_name(pxl_view *view, const uint8_t *text, size_t local, size_t domain, size_t filter, size_t owner)
 {
@@ -23,12 +21,13 @@ void pxl_view_name(pxl_view *view, const uint8_t *text, size_t local, size_t dom
     view->owner = (pxl_slice){text + local + domain + filter, owner};
 }
 
-pxl_listing *pxl_listing_new(const pxl_callbacks *callbacks, void *handle, pxl_error *error)
+pxl_listing *pxl_listing_new(const pxl_callbacks *callbacks, void *blocks, void *handle, pxl_error *error)
 {
     pxl_listing *listing = calloc(1, sizeof *listing);
 
     if (!listing) return NULL;
     listing->callbacks = callbacks;
+    listing->blocks = blocks;
     listing->handle = handle;
     listing->error = error;
     return listing;
@@ -123,16 +122,13 @@ static void reset(pxl_listing *listing, const pxl_view *view, const pxl_query *q
 }
 
 int pxl_listing_start(pxl_listing *listing, const pxl_plan *plan, const pxl_query *query, int output,
-                      const uint8_t *blocks, const uint8_t *sizes)
+                      const pxl_slice *blocks)
 {
-    uint32_t size;
-
     reset(listing, plan->view, query, output);
-    for (uint32_t i = 0; i < plan->count; i++, blocks += size, sizes += sizeof size) {
+    for (uint32_t i = 0; i < plan->count; i++) {
         const pxl_list *list = &plan->lists[i];
-        memcpy(&size, sizes, sizeof size);
-        if (!size && list->role != PXL_ROLE_DIRECTORY) continue;
-        if (pxl_listing_add(listing, list->role, list->number, blocks, size) < 0)
+        if (!blocks[i].len && list->role != PXL_ROLE_DIRECTORY) continue;
+        if (pxl_listing_add(listing, list->role, list->number, blocks[i].data, blocks[i].len) < 0)
             return pxl_fail(listing->error, PXL_E_MEMORY, "out of memory", 0, 0, 0);
     }
     return PXL_OK;
@@ -149,27 +145,6 @@ int pxl_listing_run(pxl_listing *listing, size_t limit)
     if (result == PXL_OK) pxl_kept_forget(listing, MOST_KEPT);
     if (listing->failed) return listing->failed;
     return result == PXL_MORE ? PXL_MORE : PXL_END;
-}
-
-int64_t pxl_listing_answer(pxl_listing *listing, const pxl_plan *plan, const pxl_query *query, const uint8_t *blocks,
-                           const uint8_t *sizes)
-{
-    int result = pxl_listing_start(listing, plan, query, PXL_OUTPUT_IMAP, blocks, sizes);
-
-    if (result == PXL_OK) result = pxl_listing_run(listing, SIZE_MAX);
-    return result < 0 ? result : (int64_t)listing->out.len;
-}
-
-pxl_slice pxl_listing_sought(const pxl_listing *listing)
-{
-    return (pxl_slice){listing->sought, sizeof listing->sought};
-}
-
-pxl_slice pxl_listing_room(pxl_listing *listing)
-{
-    listing->out.len = 0;
-    if (!pxl_bytes_room(&listing->out, FIRST_ROOM)) return (pxl_slice){NULL, 0};
-    return (pxl_slice){listing->out.data, listing->out.cap - TAKEN_BACK};
 }
 
 void pxl_slice_point(pxl_slice *slice, const uint8_t *data, size_t len)
@@ -194,4 +169,11 @@ void pxl_listing_rewind(pxl_listing *listing)
         cursor->first = (pxl_slice){NULL, 0};
         cursor->at_first = cursor->on_row = cursor->floor_known = false;
     }
+}
+
+const pxl_listing_calls *pxl_listing_table(void)
+{
+    static const pxl_listing_calls CALLS = {pxl_listing_start, pxl_listing_run, pxl_listing_rewind, pxl_listing_output};
+
+    return &CALLS;
 }

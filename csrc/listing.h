@@ -185,12 +185,11 @@ struct pxl_listing {
     const pxl_query *query;
     int output;
     const pxl_callbacks *callbacks;
-    void *handle;
+    void *blocks, *handle;   /* the callbacks': fetch's, and the others' */
     pxl_error *error;
     uint64_t hidden_first[4];/* octets that hidden components begin with, a bit each */
     int failed;              /* the first negative result; everything after it is a no-op */
 
-    uint8_t sought[PXL_KEY_MAX];  /* of the block that fetch is asked for */
     pxl_cursor **pool;       /* every cursor ever needed, reused by the next answer */
     size_t pool_len, pool_cap;
     pxl_merge candidates;    /* the lists that this answer walks */

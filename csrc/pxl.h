@@ -435,9 +435,9 @@ typedef struct {             /* mailboxes of one answer, in its order */
 /* What a listing asks its caller for.  Each returns PXL_OK, PXL_ABSENT, or PXL_E_FETCH when it
  * failed; slices it hands out stay good until its next call for the same number (or thing to tell). */
 typedef struct {
-    /* The block of list `number` that would hold a key, of which `keylen` octets stand where
-     * pxl_listing_sought says, or with `after` the one that follows the block it gave last. */
-    int (*fetch)(void *handle, uint32_t number, size_t keylen, int after, pxl_slice *block);
+    /* The block of list `number` that would hold `key`, or with `after` the one that follows the block
+     * it gave last (the list's first, if none). */
+    int (*fetch)(void *blocks, uint32_t number, const uint8_t *key, size_t keylen, int after, pxl_slice *block);
     /* What the caller alone knows of mailboxes.  PXL_RETURN_STATUS: the items of their STATUS lines, "(MESSAGES 0)";
      * PXL_UNTOLD makes a row \Noselect.  PXL_RETURN_METADATA: complete lines.  The answers go one after the other
      * to `octets`, the octets of each as u32 of this machine to `sizes`; PXL_ABSENT: all untold. */
@@ -460,31 +460,32 @@ typedef struct {             /* who asks, and what of theirs a query reads */
 /* Point a callback's answer at octets; from Python this costs a third of two assignments. */
 void pxl_slice_point(pxl_slice *slice, const uint8_t *data, size_t len);
 
-/* Callbacks, handle and error must outlive the listing. */
-pxl_listing *pxl_listing_new(const pxl_callbacks *callbacks, void *handle, pxl_error *error);
+/* `blocks` is what fetch is handed, `handle` what the others are.  All must outlive the listing. */
+pxl_listing *pxl_listing_new(const pxl_callbacks *callbacks, void *blocks, void *handle, pxl_error *error);
 void pxl_listing_free(pxl_listing *listing);
-/* Begin an answer from the lists of a plan.  `blocks` holds their first blocks one after the other,
- * `sizes` the octets of each as u32 of this machine; 0 is an empty list, but the directory is always
- * asked for.  Plan, view, query and blocks must outlive the answer. */
+/* Begin an answer from the lists of a plan.  `blocks` holds the first block of each; none is an empty
+ * list, but the directory is always asked for.  Plan, view, query and blocks must outlive the answer. */
 int pxl_listing_start(pxl_listing *listing, const pxl_plan *plan, const pxl_query *query, int output,
-                      const uint8_t *blocks, const uint8_t *sizes);
+                      const pxl_slice *blocks);
 /* Write rows until about `limit` octets are there: PXL_MORE, PXL_END, or an error.  After
  * PXL_MORE the same call goes on; the blocks may meanwhile be those of a later snapshot if
  * pxl_listing_rewind was called. */
 int pxl_listing_run(pxl_listing *listing, size_t limit);
-/* A whole answer as lines in one call: how many octets it wrote, or an error.  They stand where
- * pxl_listing_room said before, unless they are more than that. */
-int64_t pxl_listing_answer(pxl_listing *listing, const pxl_plan *plan, const pxl_query *query, const uint8_t *blocks,
-                           const uint8_t *sizes);
-/* Where fetch finds the key of the block that it is to give; good as long as the listing. */
-pxl_slice pxl_listing_sought(const pxl_listing *listing);
-/* Where the next answer will be written if it is no longer; none without memory. */
-pxl_slice pxl_listing_room(pxl_listing *listing);
 /* What run has written since it was called, and with PXL_OUTPUT_ITEMS four u32 for each row. */
 pxl_slice pxl_listing_output(const pxl_listing *listing);
 pxl_slice pxl_listing_numbers(const pxl_listing *listing);
 /* Forget every block: the next run asks fetch for each again. */
 void pxl_listing_rewind(pxl_listing *listing);
+
+/* What lets another module run listings: pyxlist/index/_blocks.c. */
+typedef struct {
+    int (*start)(pxl_listing *, const pxl_plan *, const pxl_query *, int output, const pxl_slice *blocks);
+    int (*run)(pxl_listing *, size_t limit);
+    void (*rewind)(pxl_listing *);
+    pxl_slice (*output)(const pxl_listing *);
+} pxl_listing_calls;
+
+const pxl_listing_calls *pxl_listing_table(void);
 
 /* cffi: end */
 

@@ -16,7 +16,7 @@ from pyxlist.acl import ANYONE, Asker, MostSpecificPolicy, Rights
 from pyxlist.callbacks import MetadataCallback, StatusCallback
 from pyxlist.index.env import Store
 from pyxlist.index.layout import LOOKUP, QUIET, WHOLE_TABLE
-from pyxlist.kernel import KEPT_BYTES, Kernel, Plan, PlanOfThree, copy_of, give_back, pool, take
+from pyxlist.kernel import KEPT_BYTES, Kernel, Plan, copy_of, pool, take
 from pyxlist.names import octets_of, text_of
 from pyxlist.namespace import Namespace
 from pyxlist.policy import CYRUS, Policy
@@ -36,8 +36,8 @@ _FLAGS: Final = (
 
 # Numbers of a view's lists; posting lists follow, two an identifier.
 _SPECIAL_USE, _DIRECTORY, _SUBSCRIPTIONS, _POSTINGS = range(4)
-_OUTPUT_IMAP: Final = lib.PXL_OUTPUT_IMAP
-_OUTPUT_ITEMS: Final = lib.PXL_OUTPUT_ITEMS
+_OUTPUT_IMAP: Final = int(lib.PXL_OUTPUT_IMAP)
+_OUTPUT_ITEMS: Final = int(lib.PXL_OUTPUT_ITEMS)
 _ANYONE: Final = octets_of(ANYONE)
 _ANYONES: Final = _ANYONE + LOOKUP
 _NEVER: Final = b"\xff"  # no key of the directory: its blocks are fetched where they are needed
@@ -137,24 +137,25 @@ class Lister:
         """The whole answer as untagged lines.  Raises StoreError, and what a callback raises."""
         if query.verbatim is not None:
             return query.verbatim
-        store = self.store
         kernel = take()
         kernel.lister = self
         kernel.query = query
-        kernel.txn = txn = store.begin_read()
-        size = -1
+        kept = True
+        txn = self.store.begin_read()
         try:
-            plan = self._plan(query.reads)
-            data, sizes = plan.read(txn.get)
-            size = lib.pxl_listing_answer(kernel.listing, plan.pointer, query.pointer, data, sizes)
-            return kernel.octets[:size] if 0 <= size <= kernel.room else kernel.long_answer(size)
+            plan = self._plans.get(query.reads)
+            if plan is None or plan.tables is not self.store.tables:
+                plan = self._new_plan(query.reads)
+            answer = kernel.reader.answer(txn, self.list_of, plan.keys, plan.address, query.address)
+            if answer is None:
+                kernel.fail()
+            kept = len(answer) <= KEPT_BYTES
+            return answer
         finally:
             txn.abort()
-            kernel.reader = kernel.txn = kernel.lister = None
-            if 0 <= size <= kernel.room:
+            kernel.release()
+            if kept:
                 pool.append(kernel)
-            elif size <= KEPT_BYTES:
-                give_back(kernel)
 
     def stream(self, query: Query) -> Iterator[bytes]:
         """The answer in pieces of about 64 KiB.
@@ -180,43 +181,37 @@ class Lister:
         kernel = take()
         kernel.lister = self
         kernel.query = query
-        kernel.txn = self.store.begin_read()
+        txn = self.store.begin_read()
         try:
-            code = self._start(kernel, query, output)
+            code = self._start(kernel, txn, query, output)
             while code == lib.PXL_OK or code == lib.PXL_MORE:
-                if (code := lib.pxl_listing_run(kernel.listing, _CHUNK_BYTES)) >= 0:
+                if (code := kernel.reader.run(_CHUNK_BYTES)) >= 0:
                     # Whoever takes the piece may be slow, or never come back.
-                    self._end_snapshot(kernel)
-                    lib.pxl_listing_rewind(kernel.listing)
+                    kernel.reader.rewind()
+                    txn.abort()
                     yield kernel
                 if code == lib.PXL_MORE:
-                    kernel.txn = self.store.begin_read()
+                    txn = self.store.begin_read()
+                    kernel.reader.go_on(txn)
             if code < 0:
                 kernel.fail()
         finally:
-            self._end_snapshot(kernel)
-            kernel.held = None
-            kernel.lister = None
-            give_back(kernel)
+            kernel.reader.forget()
+            txn.abort()
+            kernel.release()
+            pool.append(kernel)
 
-    def _start(self, kernel: Kernel, query: Query, output: int) -> int:
+    def _start(self, kernel: Kernel, txn: Any, query: Query, output: int) -> int:
         reads = query.reads | READS_RIGHTS if output == _OUTPUT_ITEMS else query.reads
-        plan = self._plan(reads)
-        data, sizes = plan.read(kernel.txn.get)
-        kernel.held = ffi.from_buffer(data)
-        code: int = lib.pxl_listing_start(kernel.listing, plan.pointer, query.pointer, output, kernel.held, sizes)
-        return code
-
-    def _plan(self, reads: int) -> Plan:
-        """The lists of this view that a query with these READS_… bits needs."""
         plan = self._plans.get(reads)
         if plan is None or plan.tables is not self.store.tables:
-            plan = self._plans[reads] = self._new_plan(reads)
-        return plan
+            plan = self._new_plan(reads)
+        return kernel.reader.start(txn, self.list_of, plan.keys, plan.address, query.address, output)
 
-    def _new_plan(self, reads: int) -> Plan:
+    def _new_plan(self, wanted: int) -> Plan:
+        """The lists of this view that a query with these READS_… bits needs."""
         lists: list[tuple[int, int, str, bytes]] = []
-        reads |= self._always
+        reads = wanted | self._always
         own = self.userid + LOOKUP
         shared = {self.userid: own, _ANYONE: _ANYONES}  # one object for all that say the same: memory is what costs
         if (reads & READS_LOOKUPS and not self._admin) or reads & READS_RIGHTS:
@@ -231,14 +226,8 @@ class Lister:
             lists.append((lib.PXL_ROLE_SUBSCRIPTIONS, _SUBSCRIPTIONS, "subscriptions", own))
         if reads & READS_DIRECTORY or self._admin:
             lists.append((lib.PXL_ROLE_DIRECTORY, _DIRECTORY, "directory", _NEVER))
-        kind = PlanOfThree if len(lists) == 3 else Plan
-        return kind(self.view, self.store.tables, lists)
-
-    def _end_snapshot(self, kernel: Kernel) -> None:
-        kernel.reader = None
-        if kernel.txn is not None:
-            kernel.txn.abort()
-            kernel.txn = None
+        plan = self._plans[wanted] = Plan(self.view, self.store.tables, lists)
+        return plan
 
 
 def _items_of(kernel: Kernel) -> Iterator[Item]:

@@ -24,6 +24,7 @@ __all__ = [
     "READS_RIGHTS",
     "READS_SUBSCRIPTIONS",
     "Query",
+    "address_of",
     "compile_query",
     "compile_view",
 ]
@@ -58,11 +59,16 @@ _RETURN: Final = {
 _FORMS: Final = {"LIST": lib.PXL_FORM_LIST, "XLIST": lib.PXL_FORM_XLIST, "LSUB": lib.PXL_FORM_LSUB}
 
 
+def address_of(pointer: Any) -> int:
+    """Where a C object stands, for modules that take it without cffi (index/_blocks.c)."""
+    return int(ffi.cast("uintptr_t", pointer))
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Query:
     """A compiled LIST.
 
-    `pointer`   the C query; lives as long as this object
+    `pointer`   the C query; lives as long as this object, and stands at `address`
     `weight`    octets of memory that it takes, roughly; a client chooses them
     `verbatim`  the whole untagged answer of a query that reads nothing (`LIST "" ""`), else None
     `reads`     which lists of a view it reads, as READS_… bits
@@ -70,6 +76,7 @@ class Query:
     """
 
     pointer: Any
+    address: int
     weight: int
     verbatim: bytes | None
     reads: int
@@ -96,6 +103,7 @@ def compile_query(command: ListCommand, config: Config) -> Query:
             raise MemoryError("out of memory")
     return Query(
         pointer,
+        address_of(pointer),
         weight,
         _verbatim(command, form, config),
         reads=_reads(options),

@@ -6,7 +6,7 @@ import hashlib
 import json
 import pathlib
 import struct
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from pyxlist.acl import ANYONE, Rights
@@ -19,17 +19,16 @@ from pyxlist.index.groups import groups_of
 from pyxlist.index.layout import (
     DIRECTORY,
     EVERYBODY,
-    KEY_MAX,
     LOOKUP,
     STATUS_FILE,
     WHOLE_TABLE,
     tree_generation,
     unpack_meta,
 )
-from pyxlist.index.rows import block_at, find_row, iter_list
+from pyxlist.index.rows import find_row, iter_list
 from pyxlist.names import internal_from_key, key_from_internal, octets_of
 
-__all__ = ["BlockReader", "Reader"]
+__all__ = ["Reader"]
 
 _NIL: Final = b"\xc0"  # msgpack's None
 _TREES_LIMIT: Final = 10_000  # users whose subscribed trees are remembered
@@ -188,52 +187,3 @@ def _follower(path: pathlib.Path) -> dict[str, Any] | None:
     except (OSError, ValueError):
         return None
     return status if isinstance(status, dict) else None
-
-
-class BlockReader:
-    """Gives the listing kernel the blocks it asks for, from one snapshot.
-
-    `lists` tells a list's table and owner prefix by its number.  The octets of the last block of each number
-    are held until the next is asked for, because the kernel reads them in place.
-    """
-
-    def __init__(self, txn: Any, lists: Callable[[int], tuple[Any, bytes]], probe: int) -> None:
-        self._txn = txn
-        self._lists = lists
-        self._probe = probe
-        self._cursors: dict[int, tuple[Any, bytes]] = {}
-        self._held: dict[int, bytes] = {}
-
-    def fetch(self, number: int, key: bytes) -> bytes | None:
-        """The block that would hold `key`; None if the list is empty.  Cost: one descent."""
-        cursor, owner = self._cursors.get(number) or self._open(number)
-        sought = owner + key
-        if len(sought) >= KEY_MAX:
-            block_at(cursor, owner, key)
-        elif not (cursor.prev() if cursor.set_range(sought + b"\x00") else cursor.last()):
-            return None  # it was the one before the first that is higher
-        return self._hold(number, cursor, owner)
-
-    def following(self, number: int) -> bytes | None:
-        """The block after the one given last, or after the list's first if none was; None if that is all."""
-        opened = self._cursors.get(number)
-        cursor, owner = opened or self._open(number)
-        if opened is None:
-            # The kernel walked the list's first block without asking for it.
-            cursor.set_key(owner)
-        return self._hold(number, cursor, owner) if cursor.next() else None
-
-    def _hold(self, number: int, cursor: Any, owner: bytes) -> bytes | None:
-        """The block a cursor is on, if it is one of the owner's."""
-        key: bytes
-        block: bytes
-        key, block = cursor.item()
-        if not key.startswith(owner):
-            return None
-        self._held[number] = block
-        return block
-
-    def _open(self, number: int) -> tuple[Any, bytes]:
-        table, owner = self._lists(number & ~self._probe)
-        opened = self._cursors[number] = self._txn.cursor(db=table), owner
-        return opened

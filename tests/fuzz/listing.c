@@ -9,11 +9,11 @@
 
 enum { HEAD = 5, LIMIT = 300 };
 
-static int fetch(void *handle, uint32_t number, size_t keylen, int after, pxl_slice *block)
+static int fetch(void *blocks, uint32_t number, const uint8_t *key, size_t keylen, int after, pxl_slice *block)
 {
-    (void)number, (void)keylen;
+    (void)number, (void)key, (void)keylen;
     if (after) return PXL_ABSENT;
-    *block = *(const pxl_slice *)handle;
+    *block = *(const pxl_slice *)blocks;
     return PXL_OK;
 }
 
@@ -96,13 +96,13 @@ static void answer(const pxl_query *query, const pxl_view *view, pxl_slice block
     static const pxl_list lists[] = {{PXL_ROLE_LOOKUP, 0}, {PXL_ROLE_QUIET, 1}, {PXL_ROLE_DIRECTORY, 2},
                                      {PXL_ROLE_SUBSCRIPTIONS, 3}, {PXL_ROLE_SPECIAL_USE, 4}};
     enum { LISTS = sizeof lists / sizeof *lists };
-    uint32_t sizes[LISTS] = {(uint32_t)block.len};
+    const pxl_slice first[LISTS] = {block};
     pxl_error error = {0};
-    pxl_listing *listing = pxl_listing_new(&callbacks, &block, &error);
+    pxl_listing *listing = pxl_listing_new(&callbacks, &block, NULL, &error);
     int result;
 
     REQUIRE(listing);
-    result = pxl_listing_start(listing, &(pxl_plan){view, lists, LISTS}, query, output, block.data, (const uint8_t *)sizes);
+    result = pxl_listing_start(listing, &(pxl_plan){view, lists, LISTS}, query, output, first);
     for (size_t runs = 0; result >= 0 && (result = pxl_listing_run(listing, LIMIT)) == PXL_MORE; runs++) {
         REQUIRE(runs < 1000 + 1000 * block.len);
         if (runs % 2) pxl_listing_rewind(listing);

@@ -14,7 +14,7 @@ from pyxlist import command, listing, opened
 from pyxlist.index import datafile
 from pyxlist.index.read import Reader
 from pyxlist.index.readers import readers_of
-from pyxlist.kernel import give_back, pool, take
+from pyxlist.kernel import pool, take
 from pyxlist.query import Query
 from tests.sources import value, write_flat
 
@@ -287,6 +287,6 @@ def test_an_interrupted_kernel_forgets_its_failure(index_path: pathlib.Path) -> 
         view = index.view("ann")
         kernel = take()
         kernel.failure = KeyboardInterrupt()
-        give_back(kernel)
-        assert pool[-1] is kernel and not kernel.failure
+        pool.append(kernel)
         assert view.respond(b'LIST "" "*"').status == "OK"
+        assert pool[-1] is kernel and not kernel.failure
