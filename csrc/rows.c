@@ -18,6 +18,7 @@
 #include <stdlib.h>
 
 #include "bytes.h"
+#include "entry.h"
 #include "pxl.h"
 #include "rows.h"
 
@@ -108,6 +109,7 @@ struct pxl_cutter {
     uint8_t last[PXL_KEY_MAX];
     size_t last_len;
     size_t rows;             /* in the block under construction */
+    bool inside;             /* it began inside a tree that the block before holds the beginning of */
     uint8_t flags;           /* of the last block; the others have PXL_BLOCK_MORE as well */
     bool taken;
 };
@@ -147,6 +149,7 @@ int pxl_cutter_start(pxl_cutter *cutter, pxl_slice owner, pxl_slice first, int f
     if (first.len) memcpy(cutter->separator, first.data, first.len);
     cutter->separator_len = first.len;
     cutter->flags = (uint8_t)flags;
+    cutter->inside = false;
     return fresh_block(cutter) ? PXL_OK : PXL_E_MEMORY;
 }
 
@@ -168,17 +171,35 @@ static int close_block(pxl_cutter *cutter, bool more)
     return PXL_OK;
 }
 
-/* Before a row that would overfill the block: close it, if the next block's key may be that short. */
-static int maybe_cut(pxl_cutter *cutter, pxl_slice key, size_t row_len)
+/* The length of the name whose tree ends between the last row and one that shares so much with it; 0: none does. */
+static size_t ended_tree(const pxl_cutter *cutter, size_t shared)
 {
-    size_t shared = pxl_shared(cutter->last, cutter->last_len, key.data, key.len);
+    const uint8_t *end = memchr(cutter->last + shared, PXL_SEPARATOR, cutter->last_len - shared);
+
+    return end ? (size_t)(end - cutter->last) : 0;
+}
+
+/* Before a row that would overfill the block, close it, if the next block's key may be that short; also
+ * where a tree of several blocks ends at the top.
+ *
+ * A "%" that has read a name leaps to the first key that cannot be below it.  Where that is the very key
+ * of a block which begins with what follows, neither the block before nor a row is read in vain. */
+static int maybe_cut(pxl_cutter *cutter, pxl_slice key, size_t shared, size_t row_len)
+{
+    const bool full = cutter->block.len + row_len > cutter->target;
+    size_t tree, len;
     int result;
 
-    if (!cutter->rows || cutter->block.len + row_len <= cutter->target) return PXL_OK;
-    if (cutter->owner.len + shared + 1 > cutter->keymax) return PXL_OK;
+    if (!cutter->rows || !(full || cutter->inside)) return PXL_OK;
+    tree = ended_tree(cutter, shared);
+    if (!full && (!tree || memchr(key.data, PXL_SEPARATOR, shared))) return PXL_OK;
+    len = (tree ? tree : shared) + 1;
+    if (cutter->owner.len + len > cutter->keymax) return PXL_OK;
     if ((result = close_block(cutter, true)) < 0) return result;
-    memcpy(cutter->separator, key.data, shared + 1);
-    cutter->separator_len = shared + 1;
+    memcpy(cutter->separator, tree ? cutter->last : key.data, len);
+    if (tree) cutter->separator[tree] = PXL_SEPARATOR + 1;
+    cutter->separator_len = len;
+    cutter->inside = memchr(key.data, PXL_SEPARATOR, shared + 1);
     return PXL_OK;
 }
 
@@ -191,7 +212,7 @@ int pxl_cutter_add(pxl_cutter *cutter, pxl_slice key, pxl_slice payload)
     if (key.len > PXL_KEY_MAX || payload.len > UINT32_MAX / 2) return PXL_E_ARGUMENT;
     if (cutter->rows && pxl_compare(cutter->last, cutter->last_len, key.data, key.len) >= 0) return PXL_E_ARGUMENT;
     shared = pxl_shared(cutter->last, cutter->last_len, key.data, key.len);
-    if ((result = maybe_cut(cutter, key, 4 + key.len - shared + payload.len)) < 0) return result;
+    if ((result = maybe_cut(cutter, key, shared, 4 + key.len - shared + payload.len)) < 0) return result;
     if (!cutter->rows) shared = 0;
     if (!pxl_bytes_room(&cutter->block, 15 + key.len + payload.len)) return PXL_E_MEMORY;
     p = cutter->block.data + cutter->block.len;

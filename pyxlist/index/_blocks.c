@@ -1,9 +1,11 @@
 /* _blocks.c - a listing kernel at work on one snapshot: its blocks through py-lmdb, without a step of the interpreter.
  *
- * The kernel (csrc/listing.c) knows no Python.  Here it is started on the first block of each list it reads, run
- * without the GIL, and given what more it asks for.  An ordinary LIST takes five microseconds, of which an
- * interpreter between the kernel and LMDB would take two more, and two for every further block: that is why this
- * room is not written in Python.
+ * The kernel (csrc/listing.c) knows no Python.  Here it is started on the first block of each list it reads, run, and
+ * given what more it asks for.  An interpreter between the kernel and LMDB would add a microsecond to an ordinary LIST
+ * of five, and one and a half to each further block: that is why this room is not written in Python.
+ *
+ * The GIL is held but for what py-lmdb does without it, once or more for each block; the kernel needs some
+ * microseconds from one block to the next, and to let go and come back would cost a tenth of that.
  *
  * Everything goes through py-lmdb's own methods, so that transactions, and what ends them, stay its business.
  * Written against the stable ABI of CPython 3.11.
@@ -16,12 +18,15 @@
 
 #include "pxl.h"
 
-enum { LONGEST_KEY = 511 };  /* that LMDB takes; layout.py */
+enum {
+    LONGEST_KEY = 511,       /* that LMDB takes; layout.py */
+    LEAP_END = 0x20          /* the octet after the separator: what a leap over a tree ends in */
+};
 
 /* Methods of py-lmdb, called with what they are of: that spares an object for each call. */
 static struct {
     PyObject *get, *cursor;                                   /* of a Transaction */
-    PyObject *set_key, *set_range, *prev, *next, *last, *item;  /* of a Cursor */
+    PyObject *set_key, *set_range, *prev, *next, *last, *item, *find;  /* of a Cursor; `find` is its get */
 } lmdb;
 static PyObject *no_octets;
 
@@ -41,7 +46,6 @@ typedef struct {
     size_t first_count, first_cap;
     opened_list *opened;
     size_t opened_count, opened_cap;
-    PyThreadState *thread;       /* while the kernel runs */
     PyObject *error[3];          /* what a fetch raised */
     unsigned long long fetched;  /* blocks asked for by a key, ever */
 } block_reader;
@@ -141,73 +145,102 @@ static opened_list *list_of(block_reader *self, uint32_t number, bool *fresh)
     return open_list(self, number);
 }
 
-/* Take the block that the cursor is on, if it is one of the list's. */
-static int take_block(opened_list *list, pxl_slice *block)
+/* Give `value`, a block of the list's; it is held until the next one. */
+static int hold(opened_list *list, PyObject *value, pxl_slice *block)
 {
-    PyObject *item = PyObject_CallFunctionObjArgs(lmdb.item, list->cursor, NULL), *value, *before = list->block;
+    PyObject *before = list->block;
+
+    if (!octets_of(value, block)) return PXL_E_FETCH;
+    list->block = value;
+    Py_INCREF(value);
+    Py_XDECREF(before);
+    return PXL_OK;
+}
+
+/* Give the block that the cursor is on, if it is one of the list's. */
+static int give_current(opened_list *list, pxl_slice *block)
+{
+    PyObject *item = PyObject_CallFunctionObjArgs(lmdb.item, list->cursor, NULL), *value;
     pxl_slice key, owner;
     int result = PXL_E_FETCH;
 
     if (!item) return PXL_E_FETCH;
     value = PyTuple_GetItem(item, 1);
-    if (value && octets_of(PyTuple_GetItem(item, 0), &key) && octets_of(list->owner, &owner) && octets_of(value, block)) {
-        result = PXL_ABSENT;
-        if (key.len >= owner.len && !memcmp(key.data, owner.data, owner.len)) {
-            list->block = value;
-            Py_INCREF(value);
-            Py_XDECREF(before);
-            result = PXL_OK;
-        }
+    if (value && octets_of(PyTuple_GetItem(item, 0), &key) && octets_of(list->owner, &owner)) {
+        bool owned = key.len >= owner.len && !memcmp(key.data, owner.data, owner.len);
+        result = owned ? hold(list, value, block) : PXL_ABSENT;
     }
     Py_DECREF(item);
     return result;
 }
 
-/* Put the cursor on the block that would hold `key`: the last one that begins at or before it.  1 there, 0 there is
- * none, -1 raised. */
-static int seek(const opened_list *list, const uint8_t *key, size_t len)
+/* Give the block of this very key; absent if there is none. */
+static int give_named(opened_list *list, PyObject *key, pxl_slice *block)
 {
-    char sought[LONGEST_KEY + 1];
-    pxl_slice owner;
-    PyObject *octets;
-    size_t at, rest;
-    int found;
+    PyObject *value = PyObject_CallFunctionObjArgs(lmdb.find, list->cursor, key, NULL);
+    int result;
 
-    if (!octets_of(list->owner, &owner)) return -1;
-    if (owner.len > LONGEST_KEY) return (void)PyErr_SetString(PyExc_ValueError, "a list's key is too long"), -1;
-    memcpy(sought, owner.data, owner.len);
-    at = owner.len;
-    rest = len < LONGEST_KEY - at ? len : LONGEST_KEY - at;
-    if (rest) memcpy(sought + at, key, rest);
-    at += rest;
-    /* One octet more is the first key above; where that would be too long, a block that is this key is looked for. */
-    sought[at] = 0;
-    if (!(octets = PyBytes_FromStringAndSize(sought, (Py_ssize_t)(at < LONGEST_KEY ? at + 1 : at)))) return -1;
-    found = at < LONGEST_KEY ? 0 : truth(PyObject_CallFunctionObjArgs(lmdb.set_key, list->cursor, octets, NULL));
-    if (!found && (found = truth(PyObject_CallFunctionObjArgs(lmdb.set_range, list->cursor, octets, NULL))) >= 0)
-        found = moved(found ? lmdb.prev : lmdb.last, list->cursor);
-    Py_DECREF(octets);
-    return found;
+    if (!value) return PXL_E_FETCH;
+    result = value == Py_None ? PXL_ABSENT : hold(list, value, block);
+    Py_DECREF(value);
+    return result;
 }
 
-/* To the block after the one given last; of a list that none was asked of, after its first. */
-static int advance(const opened_list *list, bool fresh)
+/* Give the last block that begins before `key`. */
+static int give_before(opened_list *list, PyObject *key, pxl_slice *block)
 {
-    if (fresh && truth(PyObject_CallFunctionObjArgs(lmdb.set_key, list->cursor, list->owner, NULL)) < 0) return -1;
-    return moved(lmdb.next, list->cursor);
+    int found = truth(PyObject_CallFunctionObjArgs(lmdb.set_range, list->cursor, key, NULL));
+
+    if (found >= 0) found = moved(found ? lmdb.prev : lmdb.last, list->cursor);
+    if (found <= 0) return found ? PXL_E_FETCH : PXL_ABSENT;
+    return give_current(list, block);
+}
+
+/* Give the block that would hold `key`: the last one that begins at or before it. */
+static int give_holding(opened_list *list, const uint8_t *key, size_t len, pxl_slice *block)
+{
+    char sought[LONGEST_KEY + 1];
+    PyObject *octets;
+    pxl_slice owner;
+    size_t at;
+    bool named;
+    int result = PXL_ABSENT;
+
+    if (!octets_of(list->owner, &owner)) return PXL_E_FETCH;
+    if (owner.len > LONGEST_KEY) return (void)PyErr_SetString(PyExc_ValueError, "a list's key is too long"), PXL_E_FETCH;
+    if (len > LONGEST_KEY - owner.len) len = LONGEST_KEY - owner.len;
+    at = owner.len + len;
+    memcpy(sought, owner.data, owner.len);
+    if (len) memcpy(sought + owner.len, key, len);
+    /* The lowest key above is an octet longer.  Where none is, and where a block probably is called like this very
+     * key, as it is where a leap ends (csrc/rows.c, maybe_cut), look for that one first. */
+    named = at == LONGEST_KEY || (len && sought[at - 1] == LEAP_END);
+    if (!named) sought[at++] = 0;
+    if (!(octets = PyBytes_FromStringAndSize(sought, (Py_ssize_t)at))) return PXL_E_FETCH;
+    if (named) result = give_named(list, octets, block);
+    if (result == PXL_ABSENT) result = give_before(list, octets, block);
+    Py_DECREF(octets);
+    return result;
+}
+
+/* Give the block after the one given last; of a list that none was asked of, the one after its first. */
+static int give_next(opened_list *list, bool fresh, pxl_slice *block)
+{
+    int found = fresh ? truth(PyObject_CallFunctionObjArgs(lmdb.set_key, list->cursor, list->owner, NULL)) : 1;
+
+    if (found >= 0) found = moved(lmdb.next, list->cursor);
+    if (found <= 0) return found ? PXL_E_FETCH : PXL_ABSENT;
+    return give_current(list, block);
 }
 
 static int give(block_reader *self, uint32_t number, const uint8_t *key, size_t len, bool after, pxl_slice *block)
 {
     bool fresh = false;
     opened_list *list;
-    int found;
 
     if (PyErr_CheckSignals() < 0 || !(list = list_of(self, number, &fresh))) return PXL_E_FETCH;
     self->fetched += !after;
-    found = after ? advance(list, fresh) : seek(list, key, len);
-    if (found <= 0) return found ? PXL_E_FETCH : PXL_ABSENT;
-    return take_block(list, block);
+    return after ? give_next(list, fresh, block) : give_holding(list, key, len, block);
 }
 
 /* The kernel's fetch.  What is raised waits until the kernel has come to its end. */
@@ -216,13 +249,11 @@ static int fetch(void *reader, uint32_t number, const uint8_t *key, size_t len, 
     block_reader *self = reader;
     int result;
 
-    PyEval_RestoreThread(self->thread);
     result = give(self, number, key, len, after, block);
     if (result == PXL_E_FETCH) {
         forget_error(self);
         PyErr_Fetch(&self->error[0], &self->error[1], &self->error[2]);
     }
-    self->thread = PyEval_SaveThread();
     return result;
 }
 
@@ -284,10 +315,8 @@ static PyObject *reader_answer(PyObject *object, PyObject *const *args, Py_ssize
     if (!fast_arguments(count, 5) || !(plan = PyLong_AsVoidPtr(args[3])) || !(query = PyLong_AsVoidPtr(args[4]))
         || !begin(self, args[0], args[1], args[2]))
         return NULL;
-    self->thread = PyEval_SaveThread();
     result = self->calls->start(self->listing, plan, query, PXL_OUTPUT_IMAP, self->first);
     if (result == PXL_OK) result = self->calls->run(self->listing, SIZE_MAX);
-    PyEval_RestoreThread(self->thread);
     forget_snapshot(self);
     if (raises(self)) return NULL;
     if (result < 0) Py_RETURN_NONE;
@@ -316,9 +345,7 @@ static PyObject *reader_run(PyObject *object, PyObject *limit)
     int result;
 
     if (octets == (size_t)-1 && PyErr_Occurred()) return NULL;
-    self->thread = PyEval_SaveThread();
     result = self->calls->run(self->listing, octets);
-    PyEval_RestoreThread(self->thread);
     return raises(self) ? NULL : PyLong_FromLong(result);
 }
 
@@ -431,9 +458,9 @@ static bool find_methods(void)
         const char *type, *name;
         PyObject **method;
     } wanted[] = {
-        {"Transaction", "get", &lmdb.get},      {"Transaction", "cursor", &lmdb.cursor}, {"Cursor", "set_key", &lmdb.set_key},
-        {"Cursor", "set_range", &lmdb.set_range}, {"Cursor", "prev", &lmdb.prev},        {"Cursor", "next", &lmdb.next},
-        {"Cursor", "last", &lmdb.last},         {"Cursor", "item", &lmdb.item},
+        {"Transaction", "get", &lmdb.get},        {"Transaction", "cursor", &lmdb.cursor}, {"Cursor", "prev", &lmdb.prev},
+        {"Cursor", "set_key", &lmdb.set_key},     {"Cursor", "next", &lmdb.next},          {"Cursor", "last", &lmdb.last},
+        {"Cursor", "set_range", &lmdb.set_range}, {"Cursor", "item", &lmdb.item},          {"Cursor", "get", &lmdb.find},
     };
     PyObject *library = PyImport_ImportModule("lmdb"), *type;
 
