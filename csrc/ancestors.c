@@ -39,6 +39,7 @@ typedef struct {
     size_t start;            /* where it begins in the key: after the domain, if that is not read */
     size_t end;              /* of the components that the event has */
     pxl_slice domain;        /* '@' and what follows, which an admin's name has behind them; empty: nothing */
+    uint8_t again[PXL_NAME_MAX + PXL_SLACK];  /* the key, if it is another one than the event's */
 } reading;
 
 /* A deleted mailbox's name: an admin's last component is the stamp, a user's is as good as any. */
@@ -56,21 +57,35 @@ static void read_deleted(const pxl_view *view, const pxl_event *e, reading *r)
         r->name.stamp = 0;
         r->name.category = CATEGORY_SHARED;
     } else if (!e->exact) {
-        while (last > e->name->boxes_at && e->name->key[last - 1] != PXL_SEPARATOR) last--;
+        while (last > e->name->boxes_at && !parts(view, e->name->key[last - 1])) last--;
         r->name.stamp = pxl_name_stamp(e->name->key + last, r->end - last);
         r->end = last > e->name->boxes_at ? last - 1 : last;
         if (!r->name.stamp && r->name.local_len) r->name.category = CATEGORY_OTHER_USER;
     }
 }
 
-/* DELETED and one component, which an admin's name is read as the stamp: nothing is left between them. */
-static bool is_deleted_alone(const pxl_view *view, const pxl_name *name)
+/* An admin calls a mailbox by a name that begins like a deleted one's, and it is none: it is read as one. */
+static bool looks_deleted(const pxl_view *view, const pxl_name *name)
 {
-    const pxl_slice prefix = view->deleted_prefix;
-    const size_t end = name->boxes_at + prefix.len;
+    return view->admin && !name->stamp && !name->local_len && view->deleted_prefix.len
+           && pxl_in_tree(name->key + name->boxes_at, name->boxes_end - name->boxes_at, view->deleted_prefix);
+}
 
-    return !name->local_len && prefix.len && end < name->boxes_end
-           && pxl_in_tree(name->key + name->boxes_at, name->boxes_end - name->boxes_at, prefix);
+/* Take the components that it has, DELETED among them, for a key of their own.  False where nothing is left
+ * between DELETED and the last one, which is the stamp. */
+static bool read_again(const pxl_view *view, const pxl_event *e, reading *r)
+{
+    const size_t domain = e->exact && e->name->domain_len ? e->name->domain_len + 1 : 0;
+    const size_t len = r->end - e->name->boxes_at;
+
+    if (r->end <= e->name->boxes_at || domain + len > PXL_NAME_MAX) return false;
+    memcpy(r->again, e->name->key, domain);
+    memcpy(r->again + domain, e->name->key + e->name->boxes_at, len);
+    for (size_t i = domain; i < domain + len; i++)
+        if (parts(view, r->again[i])) r->again[i] = PXL_SEPARATOR;
+    pxl_name_parse(view, r->again, domain + len, &r->name);
+    r->end = r->name.boxes_end;
+    return r->name.stepped;
 }
 
 /* An '@' that is no end of the domain's making is read as one.  The default domain is never written.
@@ -89,21 +104,23 @@ static bool read_domain(const pxl_view *view, const pxl_event *e, reading *r)
     return r->end <= e->name->boxes_end;
 }
 
-/* Components of the event below the owner: none where its spelling names nothing ('^' under '/',
- * '/' under '.').  An admin's name without its end is without its domain too. */
+/* Components of the event below the owner: none where its spelling names nothing.  An admin's name without its end is without its domain too. */
 static size_t read_event(const pxl_listing *listing, const pxl_event *e, reading *r)
 {
-    const uint8_t *key = e->name->key;
     size_t depth = 1;
 
     r->name = *e->name;
     r->start = 0;
     r->end = e->exact ? e->name->boxes_end : e->external->tail_key + (e->len - e->external->tail);
+    if (pxl_untypable(listing->view, e->text, e->len)) return 0;
     if (e->len <= e->external->boxes || e->len < e->external->tail || r->end > e->name->boxes_end) return 0;
     r->domain = (pxl_slice){NULL, 0};
     if (listing->view->admin_domains && !(e->exact && e->name->domain_len) && !read_domain(listing->view, e, r)) return 0;
-    if (listing->view->admin && !e->name->stepped && is_deleted_alone(listing->view, e->name)) return 0;
-    if (e->name->stamp) read_deleted(listing->view, e, r);
+    if (looks_deleted(listing->view, e->name)) {
+        if (!read_again(listing->view, e, r)) return 0;
+    } else if (e->name->stamp) {
+        read_deleted(listing->view, e, r);
+    }
     if (listing->view->admin_domains && !e->exact && r->name.domain_len) {
         r->start = r->name.domain_len + 1;
         r->name.domain_len = 0;
@@ -112,8 +129,7 @@ static size_t read_event(const pxl_listing *listing, const pxl_event *e, reading
             r->name.category = CATEGORY_OWNER;
     }
     for (size_t i = r->name.boxes_at; i < r->end; i++) {
-        if (key[i] == (listing->view->separator == '/' ? '^' : '/')) return 0;
-        depth += parts(listing->view, key[i]);
+        depth += parts(listing->view, r->name.key[i]);
     }
     return r->end > r->name.boxes_at ? depth : 0;
 }

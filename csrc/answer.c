@@ -128,7 +128,7 @@ static bool means_nothing(const pxl_view *view, const pxl_answer_row *row)
 
     if (row->has_subject) return false;
     return pxl_same(row->name.data, row->name.len, root.data, root.len)
-           || memchr(row->name.data, view->separator == '/' ? '^' : '/', row->name.len);
+           || pxl_untypable(view, row->name.data, row->name.len);
 }
 
 /* The key that Cyrus asks about for this row: see pxl_name_read_back. */

@@ -94,7 +94,7 @@ static bool hidden_as_read(const pxl_listing *listing, const pxl_event *e, bool 
     pxl_name name;
     size_t end;
 
-    if (!whole && memchr(e->text, listing->view->separator == '/' ? '^' : '/', e->len)) return false;
+    if (!whole && pxl_untypable(listing->view, e->text, e->len)) return false;
     if (len > e->name->len) len = e->name->len;
     key = pxl_name_read_back(listing->view, e->name->key, len, other);
     if (!key.len) return false;
@@ -107,7 +107,7 @@ static bool read_otherwise(const pxl_listing *listing, const pxl_event *e, bool 
 {
     if (!e->name->domain_len && memchr(e->name->key, '!', e->name->len)) return true;
     if (!whole && e->name->stepped) return true;
-    return !whole && memchr(e->text, listing->view->separator == '/' ? '^' : '/', e->len);
+    return !whole && pxl_untypable(listing->view, e->text, e->len);
 }
 
 bool pxl_event_hidden(const pxl_listing *listing, const pxl_event *e, bool whole, uint32_t count)

@@ -246,6 +246,12 @@ pxl_slice pxl_listing_special_use(pxl_listing *listing, const uint8_t *key, size
 /* Stored rights of the view, united over its identifiers. */
 uint32_t pxl_listing_rights(pxl_listing *listing, const pxl_subject *subject);
 
+/* Does an external name hold what no client can type, '^' under '/' or '/' under '.'?  It names nothing. */
+static inline bool pxl_untypable(const pxl_view *view, const uint8_t *text, size_t len)
+{
+    return memchr(text, view->separator == '/' ? '^' : '/', len);
+}
+
 static inline bool selects(const pxl_listing *listing, uint32_t option)
 {
     return listing->query->options & option;

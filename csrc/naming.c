@@ -356,7 +356,7 @@ void pxl_name_settle(const pxl_view *view, pxl_name *name, const pxl_extname *ex
 
     name->plain = !name->stepped && !has_odd(view, name->key, name->domain_len)
                   && !has_odd(view, name->key + path, name->len - path)
-                  && !memchr(external->text, view->separator == '/' ? '^' : '/', external->len);
+                  && !pxl_untypable(view, external->text, external->len);
     if (!name->plain || external->tail_end != external->len || external->tail == SIZE_MAX) return;
     if (name->boxes_at >= name->boxes_end) return;
     if (name->category == CATEGORY_OWNER || name->category == CATEGORY_OTHER_USER || name->category == CATEGORY_SHARED)
