@@ -120,13 +120,24 @@ static bool is_inbox(const pxl_answer_row *row)
     return pxl_same(row->name.data, row->name.len, (const uint8_t *)"INBOX", 5);
 }
 
+/* A user's deleted mailbox, with its domain: only an admin who types that means a user's. */
+static bool is_foreign_deleted(const pxl_view *view, const pxl_answer_row *row)
+{
+    pxl_name name;
+
+    if (view->admin || !view->crossdomains) return false;
+    pxl_name_parse(view, row->key.data, row->key.len, &name);
+    return name.stamp && name.local_len && pxl_name_shows_domain(view, &name);
+}
+
 /* A name without a mailbox is asked about as a client would type it, and these are none: the root of
- * all users, and what holds an octet that no name may. */
+ * all users, what holds an octet that no name may, and what is read as a name of nobody's. */
 static bool means_nothing(const pxl_view *view, const pxl_answer_row *row)
 {
     const pxl_slice root = view->alt ? view->user_prefix : (pxl_slice){(const uint8_t *)"user", 4};
 
     if (row->has_subject) return false;
+    if (is_foreign_deleted(view, row)) return true;
     return pxl_same(row->name.data, row->name.len, root.data, root.len)
            || pxl_untypable(view, row->name.data, row->name.len);
 }

@@ -94,6 +94,8 @@ typedef struct {
 uint64_t pxl_name_stamp(const uint8_t *text, size_t len);
 void pxl_name_parse(const pxl_view *view, const uint8_t *key, size_t len, pxl_name *name);
 bool pxl_name_owned(const pxl_view *view, const pxl_name *name);
+/* crossdomains: does "@domain" hang on the first component that tells users or shared trees apart? */
+bool pxl_name_shows_domain(const pxl_view *view, const pxl_name *name);
 /* False when the view has no name for it. */
 bool pxl_name_external(const pxl_view *view, const pxl_name *name, pxl_extname *out);
 /* Find out what the names of the keys to come may take over from these two. */

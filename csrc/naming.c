@@ -208,8 +208,7 @@ static void put_stamp(pxl_extname *out, uint64_t stamp)
     put(out, digits, print_stamp(stamp, digits));
 }
 
-/* crossdomains: "@domain" hangs on the first component that tells users or shared trees apart. */
-static bool shows_domain(const pxl_view *view, const pxl_name *name)
+bool pxl_name_shows_domain(const pxl_view *view, const pxl_name *name)
 {
     return view->crossdomains && !(view->crossdomains_onlyother && is(name->key, name->domain_len, view->domain));
 }
@@ -228,7 +227,7 @@ static void put_user(const pxl_view *view, const pxl_name *name, pxl_extname *ou
 {
     mark_tail(out, name->local_at);
     put_key(view, out, name->key, name->local_at, name->local_at + name->local_len);
-    if (shows_domain(view, name)) put_domain(view, name, out);
+    if (pxl_name_shows_domain(view, name)) put_domain(view, name, out);
     if (name->boxes_at >= name->boxes_end) return;
     put_octet(out, view->separator);
     put_boxes(view, name, out);
@@ -245,7 +244,7 @@ static bool alt_shared(const pxl_view *view, const pxl_name *name, pxl_extname *
     }
     put_prefix(view, out, view->shared_prefix);
     mark_tail(out, name->boxes_at);
-    if (!shows_domain(view, name)) {
+    if (!pxl_name_shows_domain(view, name)) {
         put_boxes(view, name, out);
         return true;
     }
