@@ -221,7 +221,8 @@ size_t pxl_rights_print(uint32_t rights, uint8_t *out);
 enum {
     PXL_KEY_MAX = 2048,      /* octets of a row's key */
     PXL_NAME_MAX = 1000,     /* octets of a mailbox's key name; Cyrus itself stops at 490 */
-    PXL_BLOCK_MORE = 1       /* first octet of a block: another block of the same owner follows */
+    PXL_BLOCK_MORE = 1,      /* first octet of a block: another block of the same owner follows */
+    PXL_EDIT_ROOM = 32       /* what the numbers of two rows may grow by */
 };
 
 typedef struct pxl_rows pxl_rows;
@@ -232,7 +233,11 @@ void pxl_rows_free(pxl_rows *rows);
 void pxl_rows_start(pxl_rows *rows, pxl_slice block);
 int pxl_rows_next(pxl_rows *rows, pxl_slice *key, pxl_slice *payload);
 /* The payload of one key: PXL_OK, PXL_ABSENT or PXL_E_BLOCK. Cost: linear in the block. */
-int pxl_rows_find(pxl_slice block, pxl_slice key, pxl_slice *payload);
+int pxl_rows_find(const uint8_t *block, size_t block_len, const uint8_t *key, size_t key_len, pxl_slice *payload);
+/* A block with one row set or, without payload, removed, into `out`.  Its length, whatever it is, or 0 where nothing
+ * would change; PXL_E_BLOCK, or PXL_E_ARGUMENT where `cap` is less than the three lengths and PXL_EDIT_ROOM. */
+int64_t pxl_rows_edit(const uint8_t *block, size_t block_len, const uint8_t *key, size_t key_len,
+                      const uint8_t *payload, size_t payload_len, uint8_t *out, size_t cap);
 
 typedef struct pxl_cutter pxl_cutter;
 

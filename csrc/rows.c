@@ -59,19 +59,74 @@ int pxl_rows_next(pxl_rows *rows, pxl_slice *key, pxl_slice *payload)
     return result;
 }
 
-int pxl_rows_find(pxl_slice block, pxl_slice key, pxl_slice *payload)
+/* Walk to the first row whose key is not below `key`: PXL_OK, or PXL_END; `*order` is 0 if it is that key's.  `*from`
+ * is where that row begins, `*shared` how much of `key` the row before it has. */
+static int seek_row(pxl_row *row, pxl_slice key, const uint8_t **from, size_t *shared, int *order)
 {
-    pxl_row row;
     int result;
 
-    pxl_row_start(&row, block);
-    while ((result = pxl_row_next(&row)) == PXL_OK) {
-        int order = pxl_compare(row.key, row.keylen, key.data, key.len);
-        if (order < 0) continue;
-        *payload = row.payload;
-        return order ? PXL_ABSENT : PXL_OK;
+    *shared = 0;
+    for (*from = row->at; (result = pxl_row_next(row)) == PXL_OK; *from = row->at) {
+        *order = pxl_compare(row->key, row->keylen, key.data, key.len);
+        if (*order >= 0) return PXL_OK;
+        *shared = pxl_shared(row->key, row->keylen, key.data, key.len);
     }
-    return result == PXL_END ? PXL_ABSENT : result;
+    *order = 1;
+    return result;
+}
+
+int pxl_rows_find(const uint8_t *block, size_t block_len, const uint8_t *key, size_t key_len, pxl_slice *payload)
+{
+    const uint8_t *from;
+    size_t shared;
+    int order, result;
+    pxl_row row;
+
+    pxl_row_start(&row, (pxl_slice){block, block_len});
+    result = seek_row(&row, (pxl_slice){key, key_len}, &from, &shared, &order);
+    *payload = row.payload;
+    return result < 0 ? result : order ? PXL_ABSENT : PXL_OK;
+}
+
+static uint8_t *put_row(uint8_t *p, size_t shared, pxl_slice key, pxl_slice payload)
+{
+    p = pxl_varint_put(p, (uint32_t)shared);
+    p = pxl_varint_put(p, (uint32_t)(key.len - shared));
+    p = pxl_varint_put(p, (uint32_t)payload.len);
+    memcpy(p, key.data + shared, key.len - shared);
+    p += key.len - shared;
+    if (payload.len) memcpy(p, payload.data, payload.len);
+    return p + payload.len;
+}
+
+int64_t pxl_rows_edit(const uint8_t *block, size_t block_len, const uint8_t *key, size_t key_len,
+                      const uint8_t *payload, size_t payload_len, uint8_t *out, size_t cap)
+{
+    const uint8_t *from;
+    size_t shared, ahead;
+    uint8_t *p = out;
+    int order, result;
+    pxl_row row;
+
+    if (!block_len || key_len > PXL_KEY_MAX || !pxl_has(cap, PXL_EDIT_ROOM, block_len)
+        || !pxl_has(cap, PXL_EDIT_ROOM + block_len, key_len)
+        || !pxl_has(cap, PXL_EDIT_ROOM + block_len + key_len, payload_len))
+        return PXL_E_ARGUMENT;
+    pxl_row_start(&row, (pxl_slice){block, block_len});
+    result = seek_row(&row, (pxl_slice){key, key_len}, &from, &shared, &order);
+    if (result < 0) return result;
+    if (order ? !payload : payload && pxl_same(row.payload.data, row.payload.len, payload, payload_len)) return 0;
+    if (!order && (result = pxl_row_next(&row)) < 0) return result;
+    memcpy(p, block, (size_t)(from - block));
+    p += from - block;
+    if (payload) p = put_row(p, shared, (pxl_slice){key, key_len}, (pxl_slice){payload, payload_len});
+    if (result == PXL_END) return p - out;
+    /* What a row shares with the one before last is what both share with the one between, or more. */
+    ahead = pxl_shared(row.key, row.keylen, key, key_len);
+    if (!payload && shared < ahead) ahead = shared;
+    p = put_row(p, ahead, (pxl_slice){row.key, row.keylen}, row.payload);
+    memcpy(p, row.at, (size_t)(row.end - row.at));
+    return p + (row.end - row.at) - out;
 }
 
 /* ---- bytes that grow --------------------------------------------------------------------------- */
@@ -206,7 +261,7 @@ static int maybe_cut(pxl_cutter *cutter, pxl_slice key, size_t shared, size_t ro
 int pxl_cutter_add(pxl_cutter *cutter, pxl_slice key, pxl_slice payload)
 {
     size_t shared;
-    uint8_t *p;
+    const uint8_t *p;
     int result;
 
     if (key.len > PXL_KEY_MAX || payload.len > UINT32_MAX / 2) return PXL_E_ARGUMENT;
@@ -215,14 +270,8 @@ int pxl_cutter_add(pxl_cutter *cutter, pxl_slice key, pxl_slice payload)
     if ((result = maybe_cut(cutter, key, shared, 4 + key.len - shared + payload.len)) < 0) return result;
     if (!cutter->rows) shared = 0;
     if (!pxl_bytes_room(&cutter->block, 15 + key.len + payload.len)) return PXL_E_MEMORY;
-    p = cutter->block.data + cutter->block.len;
-    p = pxl_varint_put(p, (uint32_t)shared);
-    p = pxl_varint_put(p, (uint32_t)(key.len - shared));
-    p = pxl_varint_put(p, (uint32_t)payload.len);
-    memcpy(p, key.data + shared, key.len - shared);
-    p += key.len - shared;
-    if (payload.len) memcpy(p, payload.data, payload.len);
-    cutter->block.len = (size_t)(p + payload.len - cutter->block.data);
+    p = put_row(cutter->block.data + cutter->block.len, shared, key, payload);
+    cutter->block.len = (size_t)(p - cutter->block.data);
     memcpy(cutter->last + shared, key.data + shared, key.len - shared);
     cutter->last_len = key.len;
     cutter->rows++;

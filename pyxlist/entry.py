@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import functools
 from typing import Any, Final
 
 import msgpack
@@ -48,6 +49,7 @@ class Mbtype(enum.IntFlag):
         return _CLASSES.get(int(self) & _CLASS_MASK, "e") + flags
 
 
+_NO_MAILBOX: Final = int(Mbtype.TOMBSTONE | Mbtype.INTERMEDIATE)  # as a number: see `_mbtype_of`
 _CLASS_MASK: Final = 0xF
 _CLASSES: Final = {0x0: "e", 0x1: "n", 0x2: "s", 0x3: "p", 0x5: "f", 0x8: "b", 0x9: "c", 0xA: "a"}
 _FLAGS: Final = {
@@ -89,7 +91,7 @@ class Entry:
     @property
     def is_live(self) -> bool:
         """Neither a tombstone nor an intermediate: a mailbox that can be asked about."""
-        return not self.mbtype & (Mbtype.TOMBSTONE | Mbtype.INTERMEDIATE)
+        return not int(self.mbtype) & _NO_MAILBOX
 
     @property
     def acl_owner(self) -> str | None:
@@ -109,7 +111,7 @@ class Entry:
             acl: tuple[tuple[str, str], ...] = tuple(zip(names, rights, strict=True))
         except (TypeError, ValueError, msgpack.UnpackException) as error:
             raise ValueError(f"not a directory row: {error}") from error
-        return cls(key, Mbtype(mbtype), uniqueid, partition, server, uidvalidity, created, folder, mtime, acl)
+        return cls(key, _mbtype_of(mbtype), uniqueid, partition, server, uidvalidity, created, folder, mtime, acl)
 
     def pack(self) -> bytes:
         """The directory row of this entry, octet for octet what a build writes."""
@@ -160,6 +162,13 @@ def _acl_owner(key: bytes) -> str | None:
     return text_of(local + b"@" + domain if domain else local)
 
 
+@functools.lru_cache(maxsize=1024)
+def _mbtype_of(number: int) -> Mbtype:
+    """The same as `Mbtype(number)`: making a flag of a number costs as much as reading the row it stands in."""
+    return Mbtype(number)
+
+
+@functools.lru_cache(maxsize=1024)
 def _varint(number: int) -> bytes:
     octets = bytearray()
     while number >= 0x80:
@@ -170,6 +179,8 @@ def _varint(number: int) -> bytes:
 
 
 def _read_varint(octets: bytes) -> tuple[int, bytes]:
+    if octets and octets[0] < 0x80:  # nearly always
+        return octets[0], octets[1:]
     number = 0
     for position, octet in enumerate(octets[:5]):
         number |= (octet & 0x7F) << (7 * position)

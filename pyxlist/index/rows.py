@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Container, Iterator
-from typing import Any
+from typing import Any, Final
 
 from pyxlist._pxl import ffi, lib
 from pyxlist.errors import StoreDamagedError
@@ -35,6 +35,9 @@ __all__ = [
 Changes = list[tuple[bytes, bytes | None]]
 _Block = tuple[bytes, bytes]  # LMDB key, octets
 
+_JOINED_BYTES: Final = BLOCK_BYTES * 3 // 4  # what a block and the next are joined below
+_EDIT_BYTES: Final = 4 * BLOCK_BYTES  # a longer block, with what changes in it, is cut anew
+
 _kept = threading.local()
 
 
@@ -57,9 +60,8 @@ def find_row(txn: Any, table: Any, owner: bytes, key: bytes) -> bytes | None:
         block = block_at(cursor, owner, key)
     if block is None:
         return None
-    data = ffi.from_buffer(block)
     payload = ffi.new("pxl_slice *")
-    code = lib.pxl_rows_find((data, len(block)), (ffi.from_buffer(key), len(key)), payload)
+    code = lib.pxl_rows_find(block, len(block), key, len(key), payload)
     if code < 0:
         raise damaged()
     return None if code == lib.PXL_ABSENT else ffi.buffer(payload.data, payload.len)[:]
@@ -146,12 +148,36 @@ def apply_rows(txn: Any, table: Any, owner: bytes, changes: Changes) -> None:
                 put_list(txn, table, owner, [(key, row) for key, row in changes[at:] if row is not None])
                 return
             current = cursor.key(), block
+            if len(changes) == 1 and _edit(cursor, owner, current, *changes[0]):
+                return
             following = (cursor.key(), bytes(cursor.value())) if _next_of_list(cursor, owner) else None
             upper = None if following is None else following[0][len(owner) :]
             first = at
             while at < len(changes) and (upper is None or changes[at][0] < upper):
                 at += 1
             _rewrite(txn, table, owner, current, following, changes[first:at])
+
+
+def _edit(cursor: Any, owner: bytes, current: _Block, key: bytes, payload: bytes | None) -> bool:
+    """Change one row where its block stays one, and stays apart from the next.  False if that cannot be.
+
+    The same as `_rewrite`, for what nearly every change of one mailbox is.  The cursor is on the block, and moves.
+    """
+    out, (place, block) = _room(), current
+    size = lib.pxl_rows_edit(
+        block, len(block), key, len(key), ffi.NULL if payload is None else payload, len(payload or b""), out, _EDIT_BYTES
+    )
+    if size == lib.PXL_E_BLOCK:
+        raise damaged()
+    if not size:
+        return True
+    if not 1 < size <= BLOCK_BYTES:
+        return False
+    edited = ffi.buffer(out, size)[:]
+    if size < _JOINED_BYTES and _next_of_list(cursor, owner) and _should_join([(place, edited)], cursor.value()):
+        return False
+    cursor.put(place, edited)
+    return True
 
 
 def _next_of_list(cursor: Any, owner: bytes) -> bool:
@@ -207,7 +233,7 @@ def _should_join(written: list[_Block], following: bytes) -> bool:
     """
     if not written:
         return True
-    room = BLOCK_BYTES if len(written) > 1 else BLOCK_BYTES * 3 // 4
+    room = BLOCK_BYTES if len(written) > 1 else _JOINED_BYTES
     return len(written[-1][1]) + len(following) <= room
 
 
@@ -243,6 +269,15 @@ def _kept_cutter() -> Any:
     except AttributeError:
         _kept.cutter = _cutter()
         return _kept.cutter
+
+
+def _room() -> Any:
+    """This thread's own _EDIT_BYTES, for one block after the other."""
+    try:
+        return _kept.room
+    except AttributeError:
+        _kept.room = ffi.new(f"uint8_t[{_EDIT_BYTES}]")
+        return _kept.room
 
 
 def new_inversion(seed: int | None = None) -> Any:

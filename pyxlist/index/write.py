@@ -10,7 +10,7 @@ from __future__ import annotations
 import collections
 import functools
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from typing import Any, Final
 
 from pyxlist._pxl import ffi, lib
@@ -65,23 +65,29 @@ def apply_changes(
             continue
         old = None if old_row is None else known.get((key, old_row)) or Entry.unpack(key, old_row)
         new = None if new_row is None else known.get((key, new_row)) or Entry.unpack(key, new_row)
-        before = {} if old is None else postings_of(old)
-        after = {} if new is None else postings_of(new)
         directory.append((key, new_row))
-        _change_uniqueid(uniqueids, old, new)
+        if old is not None and new is not None and _shown(old) == _shown(new):
+            concerned = {_identifier(name)[0] for name, _rights in set(old.acl) ^ set(new.acl)}
+            before, after = postings_of(old, concerned), postings_of(new, concerned)
+        else:
+            before = {} if old is None else postings_of(old)
+            after = {} if new is None else postings_of(new)
+            _change_uniqueid(uniqueids, old, new)
+            effects.note(key, old, new, before.keys() | after.keys())
         for owner in before.keys() | after.keys():
             if before.get(owner) != after.get(owner):
                 postings[owner][key] = after.get(owner)
-        effects.note(key, old, new, before.keys() | after.keys())
     if not directory:
         return 0
     directory.sort()
     apply_rows(txn, tables["directory"], WHOLE_TABLE, directory)
-    forget_digests(txn, tables, (key for key, _row in directory))
-    apply_rows(txn, tables["uniqueids"], WHOLE_TABLE, sorted(uniqueids.items()))
+    forget_digests(txn, tables, [key for key, _row in directory])
+    if uniqueids:
+        apply_rows(txn, tables["uniqueids"], WHOLE_TABLE, sorted(uniqueids.items()))
     for owner in sorted(postings):
         apply_rows(txn, tables["postings"], owner, sorted(postings[owner].items()))
-    _count(txn, tables, effects.growth)
+    if effects.growth:
+        _count(txn, tables, effects.growth)
     touch(txn, tables, effects.touched(txn, tables) | {owner[:-1] for owner in postings})
     return len(directory)
 
@@ -99,7 +105,7 @@ def touch(txn: Any, tables: dict[str, Any], identifiers: Iterable[bytes]) -> Non
 def _count(txn: Any, tables: dict[str, Any], growth: int) -> None:
     """Keep the number of mailboxes that `meta` states."""
     raw = txn.get(b"counts", db=tables["meta"])
-    if growth and raw is not None:
+    if raw is not None:
         counts = unpack_meta(raw)
         counts["mailboxes"] += growth
         txn.put(b"counts", pack_meta(counts), db=tables["meta"])
@@ -119,14 +125,15 @@ class Effects:
         self._new_or_gone: list[bytes] = []
 
     def note(self, key: bytes, old: Entry | None, new: Entry | None, owners: Iterable[bytes]) -> None:
-        """Take one change into account; `owners` are the posting lists that one of the two entries stands in."""
+        """Take into account a change of what answers show besides the ACL; `owners` are the posting lists that one of
+        the two entries stands in.
+        """
         self.growth += (new is not None) - (old is not None)
-        if _shown(old) != _shown(new):
-            self._generations |= _owners_in(key)
-            self._generations.add(tree_generation(key))
-            self._generations.update(owner[:-1] for owner in owners)
-            if any(entry is not None and int(entry.mbtype) & _TRANSIENT for entry in (old, new)):
-                self._generations.add(EVERYBODY)
+        self._generations |= _owners_in(key)
+        self._generations.add(tree_generation(key))
+        self._generations.update(owner[:-1] for owner in owners)
+        if any(entry is not None and int(entry.mbtype) & _TRANSIENT for entry in (old, new)):
+            self._generations.add(EVERYBODY)
         if old is None or new is None:
             self._new_or_gone.append(key)
 
@@ -154,12 +161,9 @@ def _is_shared(key: bytes) -> bool:
     return b"user" not in key.rpartition(b"\x1d")[2].split(b"\x1f")[:2]
 
 
-def _shown(entry: Entry | None) -> tuple[int | str | None, ...] | None:
-    """What answers may show of an entry besides its ACL; None for no record."""
-    if entry is None:
-        return None
-    numbers = entry.uidvalidity, entry.createdmodseq, entry.foldermodseq
-    return (entry.mbtype, entry.uniqueid, *numbers)
+def _shown(entry: Entry) -> tuple[int | str | None, ...]:
+    """What answers may show of an entry besides its ACL."""
+    return entry.mbtype, entry.uniqueid, entry.uidvalidity, entry.createdmodseq, entry.foldermodseq
 
 
 def _change_uniqueid(rows: dict[bytes, bytes | None], old: Entry | None, new: Entry | None) -> None:
@@ -175,18 +179,19 @@ def _uniqueid_row(entry: Entry | None) -> bytes | None:
     return octets_of(entry.uniqueid) + b"\x00" + entry.key
 
 
-def postings_of(entry: Entry) -> dict[bytes, bytes]:
-    """Owner prefix of a posting list -> the payload of the entry's row in it.
+def postings_of(entry: Entry, concerned: Container[bytes | None] | None = None) -> dict[bytes, bytes]:
+    """Owner prefix of a posting list -> the payload of the entry's row in it; with `concerned`, of these identifiers.
 
     The same rule as the bulk build's (csrc/invert.c, which says why).
     """
     mbtype = int(entry.mbtype)
     if mbtype & _TOMBSTONE:
         return {}
-    masks = _masks(entry.acl)
+    acl = entry.acl if concerned is None else [pair for pair in entry.acl if _identifier(pair[0])[0] in concerned]
+    masks = _masks(acl)
     intermediate = mbtype & _INTERMEDIATE
     owner = _matchable_owner(entry) if intermediate else None
-    if owner is not None:
+    if owner is not None and (concerned is None or owner in concerned):
         masks.setdefault(owner, (0, 0))
     return {
         identifier_list(identifier, quiet): _payload(mbtype & _KIND_MASK, granted, denied)

@@ -18,7 +18,8 @@ static int walk(pxl_slice block)
     pxl_rows_start(rows, block);
     while ((result = pxl_rows_next(rows, &key, &payload)) == PXL_OK) {
         REQUIRE(count++ <= block.len && key.len <= PXL_KEY_MAX && fuzz_inside(block, payload));
-        if (count < FOUND_MAX && pxl_rows_find(block, key, &found) == PXL_OK) REQUIRE(fuzz_inside(block, found));
+        if (count < FOUND_MAX && pxl_rows_find(block.data, block.len, key.data, key.len, &found) == PXL_OK)
+            REQUIRE(fuzz_inside(block, found));
     }
     pxl_rows_free(rows);
     return result;
