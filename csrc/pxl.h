@@ -262,8 +262,9 @@ size_t pxl_cutter_waiting(const pxl_cutter *cutter);
  * u16 key length, u32 payload length or 0xFFFFFFFF for removal, key, payload. */
 int pxl_cutter_merge(pxl_cutter *cutter, pxl_slice block, pxl_slice changes);
 /* What a stored block under `key`, which begins with owner_len octets of its owner, becomes with `changes`
- * applied, and with the rows of the one `following` it, if that is not empty: its flags kept, as taken. */
-int pxl_cutter_rewrite(pxl_cutter *cutter, const uint8_t *key, size_t key_len, size_t owner_len, const uint8_t *block,
+ * applied, and with the rows of the one `following` it, if that is not empty: its flags kept, as taken, in blocks
+ * of about `target` octets. */
+int pxl_cutter_rewrite(pxl_cutter *cutter, size_t target, const uint8_t *key, size_t key_len, size_t owner_len, const uint8_t *block,
                        size_t block_len, const uint8_t *changes, size_t changes_len, const uint8_t *following,
                        size_t following_len, pxl_slice *done);
 

@@ -355,7 +355,7 @@ int pxl_cutter_merge(pxl_cutter *cutter, pxl_slice block, pxl_slice changes)
     return have_change < 0 ? have_change : PXL_OK;
 }
 
-int pxl_cutter_rewrite(pxl_cutter *cutter, const uint8_t *key, size_t key_len, size_t owner_len, const uint8_t *block,
+int pxl_cutter_rewrite(pxl_cutter *cutter, size_t target, const uint8_t *key, size_t key_len, size_t owner_len, const uint8_t *block,
                        size_t block_len, const uint8_t *changes, size_t changes_len, const uint8_t *following,
                        size_t following_len, pxl_slice *done)
 {
@@ -363,6 +363,7 @@ int pxl_cutter_rewrite(pxl_cutter *cutter, const uint8_t *key, size_t key_len, s
 
     if (owner_len > key_len || !block_len) return PXL_E_ARGUMENT;
     last = following_len ? *following : *block;
+    cutter->target = target;
     cutter->done.len = 0;
     cutter->taken = false;
     result = pxl_cutter_start(cutter, (pxl_slice){key, owner_len}, (pxl_slice){key + owner_len, key_len - owner_len},

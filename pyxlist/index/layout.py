@@ -39,6 +39,7 @@ __all__ = [
     "KEY_MAX",
     "LOOKUP",
     "MORE",
+    "PAGE_BYTES",
     "QUIET",
     "STATUS_FILE",
     "STRETCH",
@@ -56,7 +57,8 @@ __all__ = [
 
 VERSION: Final = 1
 TABLES: Final = ("directory", "postings", "uniqueids", "subscriptions", "specialuse", "generations", "meta")
-# A block fills one overflow page of LMDB: 4096 less its 16-octet header, and a little for growth.
+# A block fills one overflow page of LMDB: 4096 less its 16-octet header; when it is cut, and a little for growth.
+PAGE_BYTES: Final = 4080
 BLOCK_BYTES: Final = 4060
 KEY_MAX: Final = 511
 LOOKUP: Final = b"\x00"

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from pyxlist._pxl import ffi, lib
 from pyxlist.errors import StoreDamagedError
-from pyxlist.index.layout import BLOCK_BYTES, KEY_MAX, MORE, iter_blocks, pack_changes
+from pyxlist.index.layout import BLOCK_BYTES, KEY_MAX, MORE, PAGE_BYTES, iter_blocks, pack_changes
 
 __all__ = [
     "Changes",
@@ -35,8 +35,9 @@ __all__ = [
 Changes = list[tuple[bytes, bytes | None]]
 _Block = tuple[bytes, bytes]  # LMDB key, octets
 
-_JOINED_BYTES: Final = BLOCK_BYTES * 3 // 4  # what a block and the next are joined below
-_EDIT_BYTES: Final = 4 * BLOCK_BYTES  # a longer block, with what changes in it, is cut anew
+_JOINED_BYTES: Final = BLOCK_BYTES * 3 // 4  # blocks that shrink are joined below this
+_MOVED_BYTES: Final = BLOCK_BYTES // 32  # what a block that is too large gives to the next one at least
+_EDITED_BYTES: Final = 4 * BLOCK_BYTES  # room for a block, a row and PXL_EDIT_ROOM; what is longer is cut anew
 
 _kept = threading.local()
 
@@ -148,36 +149,12 @@ def apply_rows(txn: Any, table: Any, owner: bytes, changes: Changes) -> None:
                 put_list(txn, table, owner, [(key, row) for key, row in changes[at:] if row is not None])
                 return
             current = cursor.key(), block
-            if len(changes) == 1 and _edit(cursor, owner, current, *changes[0]):
-                return
             following = (cursor.key(), bytes(cursor.value())) if _next_of_list(cursor, owner) else None
             upper = None if following is None else following[0][len(owner) :]
             first = at
             while at < len(changes) and (upper is None or changes[at][0] < upper):
                 at += 1
             _rewrite(txn, table, owner, current, following, changes[first:at])
-
-
-def _edit(cursor: Any, owner: bytes, current: _Block, key: bytes, payload: bytes | None) -> bool:
-    """Change one row where its block stays one, and stays apart from the next.  False if that cannot be.
-
-    The same as `_rewrite`, for what nearly every change of one mailbox is.  The cursor is on the block, and moves.
-    """
-    out, (place, block) = _room(), current
-    size = lib.pxl_rows_edit(
-        block, len(block), key, len(key), ffi.NULL if payload is None else payload, len(payload or b""), out, _EDIT_BYTES
-    )
-    if size == lib.PXL_E_BLOCK:
-        raise damaged()
-    if not size:
-        return True
-    if not 1 < size <= BLOCK_BYTES:
-        return False
-    edited = ffi.buffer(out, size)[:]
-    if size < _JOINED_BYTES and _next_of_list(cursor, owner) and _should_join([(place, edited)], cursor.value()):
-        return False
-    cursor.put(place, edited)
-    return True
 
 
 def _next_of_list(cursor: Any, owner: bytes) -> bool:
@@ -212,16 +189,30 @@ def remove_list(txn: Any, table: Any, owner: bytes) -> None:
 
 def _rewrite(txn: Any, table: Any, owner: bytes, current: _Block, following: _Block | None, changes: Changes) -> None:
     """Write a block anew, together with the one that follows if that keeps blocks few."""
-    packed = pack_changes(changes)
-    written = _cut_again(owner, current, packed)
+    written = _edited(current, changes[0]) if len(changes) == 1 else []
+    written = written or _cut_again(owner, current, changes)
     if following is not None and _should_join(written, following[1]):
-        written = _cut_again(owner, current, packed, following[1])
+        written = _cut_again(owner, current, changes, following[1], _target(written, following[1]))
         txn.delete(following[0], db=table)
     for key, block in written:
         if key != current[0] or block != current[1]:
             txn.put(key, block, db=table)
     if not written:
         _remove_last(txn, table, owner, current[0])
+
+
+def _edited(current: _Block, change: tuple[bytes, bytes | None]) -> list[_Block]:
+    """A block with one row set or removed in its place, which nearly all that happens to one mailbox is; nothing if
+    that leaves no block, or more than one.
+    """
+    (place, block), (key, payload), out = current, change, _kept_room()
+    pointer, size = (ffi.NULL, 0) if payload is None else (payload, len(payload))
+    length = lib.pxl_rows_edit(block, len(block), key, len(key), pointer, size, out, _EDITED_BYTES)
+    if length == lib.PXL_E_BLOCK:
+        raise damaged()
+    if not length:
+        return [current]
+    return [(place, ffi.buffer(out, length)[:])] if 1 < length <= PAGE_BYTES else []
 
 
 def _should_join(written: list[_Block], following: bytes) -> bool:
@@ -237,12 +228,28 @@ def _should_join(written: list[_Block], following: bytes) -> bool:
     return len(written[-1][1]) + len(following) <= room
 
 
-def _cut_again(owner: bytes, current: _Block, packed: bytes, following: bytes = b"") -> list[_Block]:
+def _target(written: list[_Block], following: bytes) -> int:
+    """How large the first block may be of what is joined.
+
+    One that was too large moves more than it must, so that the next row does not find it full again: half of both
+    where the other one has a page of its own anyway.
+    """
+    if len(written) != 2:
+        return BLOCK_BYTES
+    if len(following) < BLOCK_BYTES // 2:
+        return BLOCK_BYTES - _MOVED_BYTES
+    return min(BLOCK_BYTES, (len(written[0][1]) + len(written[1][1]) + len(following)) // 2 + _MOVED_BYTES)
+
+
+def _cut_again(
+    owner: bytes, current: _Block, changes: Changes, following: bytes = b"", target: int = BLOCK_BYTES
+) -> list[_Block]:
     """The blocks that a changed block becomes, its flags kept; with the rows of the following one, if given."""
-    (key, block), cutter, done = current, _kept_cutter(), ffi.new("pxl_slice *")
+    (key, block), packed, done = current, pack_changes(changes), ffi.new("pxl_slice *")
     code = lib.pxl_cutter_rewrite(
-        cutter, key, len(key), len(owner), block, len(block), packed, len(packed), following, len(following), done
-    )
+        _kept_cutter(), target, key, len(key), len(owner),
+        block, len(block), packed, len(packed), following, len(following), done,
+    )  # fmt: skip
     _check(code)
     return list(iter_blocks(ffi.buffer(done.data, done.len)[:])) if done.len else []
 
@@ -271,12 +278,12 @@ def _kept_cutter() -> Any:
         return _kept.cutter
 
 
-def _room() -> Any:
-    """This thread's own _EDIT_BYTES, for one block after the other."""
+def _kept_room() -> Any:
+    """This thread's own _EDITED_BYTES, for one block after the other."""
     try:
         return _kept.room
     except AttributeError:
-        _kept.room = ffi.new(f"uint8_t[{_EDIT_BYTES}]")
+        _kept.room = ffi.new(f"uint8_t[{_EDITED_BYTES}]")
         return _kept.room
 
 
