@@ -7,17 +7,17 @@ keys `owner + separator`, where the separator of the first block is empty (LMDB'
     directory       0x00                           key name -> packed Entry
     postings        identifier + 0x00              key name -> mbtype, granted, denied: rows about lookup
                     identifier + 0x01              the same: rows that only complete somebody's rights
+                    identifier + 0x02              no block, but the identifier's generation
     uniqueids       0x00                           uniqueid + 0x00 + key name -> nothing
     subscriptions   userid + 0x00                  stored name (own tree below "INBOX") -> nothing
     specialuse      userid + 0x00                  key name -> RFC 6154 attributes, as printed
-    generations     identifier                     eight random octets, drawn by the transaction that last changed
-                                                   what it sees
-                    0x01                           the same of the whole directory
-                    0x02                           the same of everybody
-                    0x03 + tree                    the same of the records in a tree, whoever may see them
+    generations     0x02                           everybody's generation (generations.py)
+                    0x03 + tree                    that of the records in a tree, whoever may see them
                     0x04 + key name                u64 little-endian: digest of a stretch of the source (stretches.py),
                                                    or nothing
     meta            fixed names                    msgpack
+
+The table of these tables, LMDB's own, also has 0x01: the generation of the whole directory.
 
 `meta` holds `version`, `config`, `checkpoint` (where in which source the index stands), `counts`,
 `groups` (userid -> names of its groups, where a group file was given), and `build` (an arbitrary id
@@ -41,12 +41,14 @@ __all__ = [
     "MORE",
     "PAGE_BYTES",
     "QUIET",
+    "STAMP",
     "STATUS_FILE",
     "STRETCH",
     "TABLES",
     "VERSION",
     "WHOLE_TABLE",
     "identifier_list",
+    "is_stamp",
     "iter_blocks",
     "iter_changes",
     "pack_changes",
@@ -64,7 +66,8 @@ KEY_MAX: Final = 511
 LOOKUP: Final = b"\x00"
 QUIET: Final = b"\x01"
 WHOLE_TABLE: Final = b"\x00"  # owner of a table that is one list; LMDB has no empty keys
-DIRECTORY: Final = b"\x01"  # keys of the generations table that are no identifiers: those begin above 0x1f
+STAMP: Final = b"\x02"
+DIRECTORY: Final = b"\x01"  # what has a generation and is no identifier: those begin above 0x1f
 EVERYBODY: Final = b"\x02"
 STRETCH: Final = b"\x04"
 STATUS_FILE: Final = "follower.json"  # beside the data file: what a follower says of itself (follow/status.py)
@@ -78,6 +81,11 @@ _NONE: Final = 0xFFFFFFFF
 def identifier_list(identifier: bytes, quiet: bool = False) -> bytes:
     """Owner prefix of one of an identifier's two posting lists."""
     return identifier + (QUIET if quiet else LOOKUP)
+
+
+def is_stamp(key: bytes) -> bool:
+    """Whether this key in the postings table is that of a generation, and not of a block."""
+    return key.endswith(STAMP) and LOOKUP not in key and QUIET not in key
 
 
 def tree_generation(key: bytes) -> bytes:

@@ -15,6 +15,7 @@ from pyxlist.entry import Entry
 from pyxlist.errors import StoreDamagedError
 from pyxlist.index.datafile import DATA, REBUILD, promised_bytes
 from pyxlist.index.env import Store
+from pyxlist.index.generations import generation_of
 from pyxlist.index.groups import groups_of
 from pyxlist.index.layout import (
     DIRECTORY,
@@ -113,9 +114,9 @@ class Reader:
         with self.store.read() as txn:
             for name in (b"build", b"config"):
                 digest.update(txn.get(name, db=tables["meta"]) or b"")
-            stamps = {name: txn.get(name, db=tables["generations"]) or b"" for name in (EVERYBODY, *names)}
+            stamps = {name: generation_of(txn, tables, name) for name in (EVERYBODY, *names)}
             trees = {DIRECTORY} if everything else self._subscribed_trees(txn, names[0], stamps[names[0]])
-            stamps.update((tree, txn.get(tree, db=tables["generations"]) or b"") for tree in trees)
+            stamps.update((tree, generation_of(txn, tables, tree)) for tree in trees)
         for name, stamp in sorted(stamps.items()):
             digest.update(struct.pack("<HH", len(name), len(stamp)) + name + stamp)
         return digest.digest()

@@ -16,9 +16,10 @@ from pyxlist.config import Config
 from pyxlist.entry import Entry
 from pyxlist.index.durability import Durability
 from pyxlist.index.env import WRITE_TIMEOUT_S, Store
+from pyxlist.index.generations import touch
 from pyxlist.index.layout import LOOKUP, WHOLE_TABLE, pack_meta, unpack_meta
 from pyxlist.index.rows import apply_rows, find_row, iter_below, iter_list, put_list, remove_list
-from pyxlist.index.write import Change, apply_changes, touch
+from pyxlist.index.write import Change, apply_changes
 from pyxlist.names import HIERARCHY_SEPARATOR, octets_of
 
 __all__ = ["Transaction", "begin_write"]

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import collections
 import functools
-import os
 from collections.abc import Container, Iterable, Mapping
 from typing import Any, Final
 
 from pyxlist._pxl import ffi, lib
 from pyxlist.acl import Rights
 from pyxlist.entry import Entry, Mbtype
+from pyxlist.index.generations import touch
 from pyxlist.index.layout import (
     DIRECTORY,
     EVERYBODY,
@@ -34,7 +34,6 @@ __all__ = ["Change", "apply_changes", "postings_of"]
 # key name, directory row before, directory row after; None where there is no mailbox
 Change = tuple[bytes, bytes | None, bytes | None]
 
-_STAMP_BYTES: Final = 8
 _LOOKUP_MASK: Final = Rights.parse("l").mask
 # Served to nobody, but answered in words of their own, whoever asks.
 _TRANSIENT: Final = int(Mbtype.RESERVED | Mbtype.MOVING)
@@ -92,16 +91,6 @@ def apply_changes(
     return len(directory)
 
 
-def touch(txn: Any, tables: dict[str, Any], identifiers: Iterable[bytes]) -> None:
-    """Note that what these identifiers see changed with this transaction.
-
-    By a random number, not by the transaction's own: that may come again after one that a power loss undid.
-    """
-    stamp = os.urandom(_STAMP_BYTES)
-    for identifier in sorted(identifiers):
-        txn.put(identifier, stamp, db=tables["generations"])
-
-
 def _count(txn: Any, tables: dict[str, Any], growth: int) -> None:
     """Keep the number of mailboxes that `meta` states."""
     raw = txn.get(b"counts", db=tables["meta"])
@@ -138,7 +127,7 @@ class Effects:
             self._new_or_gone.append(key)
 
     def touched(self, txn: Any, tables: dict[str, Any]) -> set[bytes]:
-        """Keys of the generations table, after the directory has been written."""
+        """What has another generation now, after the directory has been written."""
         if any(map(_is_shared, self._new_or_gone)) or len(self._new_or_gone) > _MANY:
             return self._generations | {EVERYBODY}
         for key in self._new_or_gone:
