@@ -55,32 +55,39 @@ class Syncer:
         self._lock = threading.Lock()
         self._closed: Any = None  # the environment that was closed last
         self._failure: Exception | None = None  # of the one that is open: what it could not write, it forgets
+        self._synced = -1  # transactions of the one that is open up to this are durable
         self.timer: threading.Timer | None = None  # of the first commit that waits
 
-    def sync(self, env: Any) -> bool:
-        """Return when every commit is durable; False if the environment has been closed.  Raises lmdb.Error,
-        and once it did, until the environment is closed.
+    def sync(self, env: Any, transaction: int | None = None) -> bool:
+        """Return when every commit is durable, or every one up to this; False if the environment has been closed.
+
+        Whoever waited while another thread synced has nothing left to do if that came late enough.
+        Raises lmdb.Error, and once it did, until the environment is closed.
         """
         with self._lock:
-            return self._sync(env)
+            return self._sync(env, transaction)
 
-    def _sync(self, env: Any) -> bool:
+    def _sync(self, env: Any, transaction: int | None = None) -> bool:
         if env is self._closed:
             return False
         if self._failure is not None:
             raise self._failure
+        if transaction is not None and transaction <= self._synced:
+            return True
         try:
+            newest = env.info()["last_txnid"]
             env.sync(True)
         except Exception as error:
             self._failure = error
             raise
+        self._synced = newest
         return True
 
     def close(self, env: Any) -> None:
         """Close an environment that nobody is syncing."""
         with self._lock:
             env.close()
-            self._closed, self._failure = env, None
+            self._closed, self._failure, self._synced = env, None, -1
 
     def sync_later(self, within_ms: int, due: Callable[[], None]) -> None:
         """Call `due` from a thread in time for the first commit that waits."""
@@ -122,7 +129,7 @@ def mark_unsynced(directory: pathlib.Path) -> None:
 
 def is_unsynced(directory: pathlib.Path) -> bool:
     """Whether the mark is there."""
-    return os.path.exists(f"{directory}/{_MARK}")  # asked for every transaction
+    return os.access(f"{directory}/{_MARK}", os.F_OK)  # asked for every transaction
 
 
 def clear_unsynced(directory: pathlib.Path) -> None:

@@ -256,28 +256,22 @@ class Store:
                     self._reopen(durability)
                 self._prepare_file(durability)
                 self.watch.look(self.env)
-                with self._transaction() as txn:
+                pid, txn = os.getpid(), self.env.begin(write=True)
+                try:
                     yield txn
-                with contextlib.suppress(OSError):
-                    self._reserve_length()  # again, for a transaction that let go more than was reserved
+                except BaseException:
+                    if pid == os.getpid():
+                        txn.abort()
+                    raise
+                if pid != os.getpid():
+                    raise StoreError("a write transaction does not cross a fork", path=self.path)
+                txn.commit()
+                newest = self._look_after()
             # The next writer may begin: what it makes durable includes this.
-            self._make_durable(durability)
+            self._make_durable(durability, newest)
         except lmdb.Error as error:
             self._broken = not isinstance(error, lmdb.MapFullError)
             raise self.translate(error) from error
-
-    @contextlib.contextmanager
-    def _transaction(self) -> Iterator[Any]:
-        pid, txn = os.getpid(), self.env.begin(write=True)
-        try:
-            yield txn
-        except BaseException:
-            if pid == os.getpid():
-                txn.abort()
-            raise
-        if pid != os.getpid():
-            raise StoreError("a write transaction does not cross a fork", path=self.path)
-        txn.commit()
 
     def refuse_replaced(self) -> int:
         """Raise StoreError when what is open is not what stands at the path any more.  The file's length in octets."""
@@ -292,17 +286,24 @@ class Store:
     def _prepare_file(self, durability: Durability) -> None:
         self._length = self.refuse_replaced()
         try:
-            self._reserve_length()
+            self._reserve_length(self.env.info())
             keep_mark(self.path, self.env, durability)
         except OSError as error:
             raise StoreFullError(f"cannot be written: {error.strerror}", path=self.path) from error
 
-    def _reserve_length(self) -> None:
-        self._length = reserve_length(self.data, (self.env.info()["last_pgno"] + 1) * self._page_bytes, self._length)
+    def _look_after(self) -> int:
+        """Reserve again, for a transaction that let go more than was reserved; the newest transaction that wrote."""
+        info = self.env.info()
+        with contextlib.suppress(OSError):
+            self._reserve_length(info)
+        return int(info["last_txnid"])
 
-    def _make_durable(self, durability: Durability) -> None:
+    def _reserve_length(self, info: dict[str, int]) -> None:
+        self._length = reserve_length(self.data, (info["last_pgno"] + 1) * self._page_bytes, self._length)
+
+    def _make_durable(self, durability: Durability, newest: int) -> None:
         if durability.within_ms == 0:
-            if not self._syncer.sync(self.env):
+            if not self._syncer.sync(self.env, newest):
                 with _registry_lock:  # whoever opens it again holds it
                     self.env.sync(True)
         elif durability.within_ms is not None:

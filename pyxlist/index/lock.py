@@ -14,7 +14,6 @@ import os
 import pathlib
 import time
 import weakref
-from collections.abc import Iterator
 from typing import Final
 
 from pyxlist.errors import StoreBusyError, StoreError
@@ -64,29 +63,13 @@ class WriterLock:
         self._directory = directory
         self._spares: list[_Pair] = []
 
-    @contextlib.contextmanager
-    def held(self, timeout_s: float) -> Iterator[None]:
+    def held(self, timeout_s: float) -> _Held:
         """Hold the lock for a `with` block.
 
         Raises StoreBusyError after `timeout_s`, naming the holder; StoreError where the lock files cannot be
         opened.
         """
-        pid, limit, (turn, writer) = os.getpid(), time.monotonic() + timeout_s, self._take()
-        # What was not locked may be unlocked, so an interrupt can come at any moment of this.
-        try:
-            try:
-                self._acquire(turn, limit)
-                self._acquire(writer, limit)
-            finally:
-                fcntl.flock(turn, fcntl.LOCK_UN)
-            _sign(writer)
-            yield
-        finally:
-            if pid == os.getpid():
-                # Although closing would: a child may have inherited the open file.
-                fcntl.flock(writer, fcntl.LOCK_UN)
-                if len(self._spares) < _SPARES:
-                    self._spares.append((turn, writer))
+        return _Held(self, timeout_s)
 
     def close(self) -> None:
         """Close the files that nobody uses."""
@@ -94,13 +77,19 @@ class WriterLock:
             for file in self._spares.pop():
                 file.close()
 
-    def _take(self) -> _Pair:
+    def take(self) -> _Pair:
+        """Open files for one holder."""
         while self._spares:
             with contextlib.suppress(IndexError):  # another thread took the last
                 pair = self._spares.pop()
                 if pair[0].descriptor >= 0:
                     return pair
         return self._opened(_TURN), self._opened(_WRITER)
+
+    def give_back(self, pair: _Pair) -> None:
+        """Keep the files of one that holds the lock no more."""
+        if len(self._spares) < _SPARES:
+            self._spares.append(pair)
 
     def _opened(self, name: str) -> _File:
         try:
@@ -110,11 +99,12 @@ class WriterLock:
             message = "no index here any more" if gone else f"{name} cannot be locked: {error.strerror}"
             raise StoreError(message, path=self._directory) from error
 
-    def _acquire(self, lock: _File, limit: float) -> None:
+    def acquire(self, lock: _File, limit: float) -> None:
+        """Lock one of the files, or raise StoreBusyError when time.monotonic() is beyond `limit`."""
         started = 0.0
         while True:
             try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(lock.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 return
             except BlockingIOError:
                 now = time.monotonic()
@@ -129,6 +119,39 @@ class WriterLock:
             name = pathlib.Path(f"/proc/{int(pid)}/comm").read_text(encoding="utf-8", errors="replace").strip()
             return f"pid {pid} ({name}), for {max(0, int(time.time()) - int(since))} s"
         return "an unknown holder"
+
+
+class _Held:
+    """The lock of one holder, from the beginning of a `with` block to its end."""
+
+    def __init__(self, lock: WriterLock, timeout_s: float) -> None:
+        self._lock = lock
+        self._timeout_s = timeout_s
+
+    def __enter__(self) -> None:
+        limit = time.monotonic() + self._timeout_s
+        self._pair = turn, writer = self._lock.take()
+        # What was not locked may be unlocked, so an interrupt can come at any moment of this.
+        try:
+            try:
+                self._lock.acquire(turn, limit)
+                self._lock.acquire(writer, limit)
+            finally:
+                fcntl.flock(turn.descriptor, fcntl.LOCK_UN)
+            _sign(writer)
+        except BaseException:
+            self._let_go()
+            raise
+
+    def __exit__(self, *_error: object) -> None:
+        self._let_go()
+
+    def _let_go(self) -> None:
+        descriptor = self._pair[1].descriptor
+        if descriptor >= 0:  # not closed in a child
+            # Although closing would: a child may have inherited the open file.
+            fcntl.flock(descriptor, fcntl.LOCK_UN)
+            self._lock.give_back(self._pair)
 
 
 def _sign(lock: _File) -> None:

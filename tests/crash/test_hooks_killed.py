@@ -20,7 +20,7 @@ from tests.crash import workload
 MODES = (Durability.EVERY_COMMIT, Durability.within(20), Durability.REBUILDABLE)
 # Where a writer may die: a function, and whether before or after it has run.
 POINTS: tuple[tuple[Any, str, bool], ...] = (
-    (lock, "_acquire", True),
+    (lock.WriterLock, "acquire", True),
     (lock, "_sign", False),
     (env, "reserve_length", False),
     (env, "reserve_length", True),

@@ -106,10 +106,10 @@ def test_a_commit_is_made_durable_though_its_environment_was_opened_again(
         store = index._store
         sync = store._syncer.sync
 
-        def sync_too_late(env: object) -> bool:
+        def sync_too_late(env: object, transaction: int) -> bool:
             monkeypatch.undo()
             store.prepare_writing(pyxlist.Durability.REBUILDABLE)
-            return sync(env)
+            return sync(env, transaction)
 
         monkeypatch.setattr(store._syncer, "sync", sync_too_late)
         with index.write() as hooks:
@@ -123,6 +123,10 @@ class Environment:
     def __init__(self) -> None:
         self.done: list[str] = []
         self.syncing, self.go_on = threading.Event(), threading.Event()
+        self.newest = 0
+
+    def info(self) -> dict[str, int]:
+        return {"last_txnid": self.newest}
 
     def sync(self, _force: bool) -> None:
         self.syncing.set()
