@@ -409,6 +409,7 @@ def _accept(identifier: str, config: Config) -> str | None:
 # --- changes ---
 
 
+@functools.lru_cache(maxsize=1024)
 def expand(change: str, deleteright: str = "c") -> tuple[str, Rights]:
     """Mode (``""`` set, ``"+"`` add, ``"-"`` remove) and rights of a SETACL argument, macros expanded.
 
@@ -445,7 +446,8 @@ def set_grant(
     place = next((index for index, pair in enumerate(pairs) if pair[0] == identifier), len(pairs))
     old = Rights.parse(pairs[place][1], deleteright) if place < len(pairs) else _NONE
     mode, rights = expand(change, deleteright)
-    rights = {"": rights, "+": old | rights, "-": old - rights}[mode]
+    if mode:
+        rights = old | rights if mode == "+" else old - rights
     if owner is not None and identifier == owner:
         rights |= implicit
     elif owner is not None and identifier == f"-{owner}":

@@ -98,6 +98,11 @@ class Entry:
         """The owner's identifier as ACLs have it, localpart[@domain], whatever the configuration."""
         return _acl_owner(self.key)
 
+    def with_acl(self, acl: tuple[tuple[str, str], ...], foldermodseq: int, mtime: int) -> Entry:
+        """This entry with another ACL, set at that time.  Cost: less than half of dataclasses.replace."""
+        same = self.mbtype, self.uniqueid, self.partition, self.server, self.uidvalidity, self.createdmodseq
+        return Entry(self.key, *same, foldermodseq, mtime, acl)
+
     @classmethod
     def unpack(cls, key: bytes, row: bytes) -> Entry:
         """The entry of a directory row.  Raises ValueError for octets that are none."""
@@ -146,6 +151,7 @@ class Entry:
         return {name: value for name, value in dump.items() if value is not None}
 
 
+@functools.lru_cache(maxsize=64)
 def _acl_owner(key: bytes) -> str | None:
     """The owner's identifier as ACLs have it, localpart[@domain], whatever the configuration.
 

@@ -11,6 +11,7 @@ Source: imap/mboxlist.c; imap/imapd.c, cmd_create, cmd_delete, cmd_rename.
 from __future__ import annotations
 
 import dataclasses
+import re
 import secrets
 import string
 import time
@@ -31,8 +32,10 @@ _OWNER_RIGHTS: Final = "lrswipkxtecdan"
 _DEFAULT_ACL: Final = (("anyone", "lrs"),)
 _DEFAULT_PARTITION: Final = "default"
 _NAME_LIMIT: Final = 490  # octets; Source: imap/mailbox.h, MAX_MAILBOX_NAME
+_PLAIN_KEY: Final = re.compile(rb"[^\x00-\x1f]+(?:\x1f[^\x00-\x1f]+)*\Z")  # most names, at once
 _ID_DIGITS: Final = string.digits + string.ascii_lowercase
 _FROZEN: Final = Mbtype.MOVING | Mbtype.RESERVED
+_NONE: Final = acl.Rights()
 
 Acl = Iterable[tuple[str, str]]
 
@@ -47,7 +50,6 @@ class Hooks:
         self._transaction = transaction
         self._config = transaction.config
         self._hierarchy = Hierarchy(transaction)
-        self._implicit = acl.implicit_rights(self._config)
         self._clock = clock
 
     def lookup(self, name: str) -> Entry | None:
@@ -268,7 +270,7 @@ class Hooks:
             identifier,
             rights or "",
             owner=owner if keeps else None,
-            implicit=self._implicit,
+            implicit=acl.implicit_rights(self._config) if keeps else _NONE,
             deleteright=self._config.deleteright,
         )
         self._set_acl(entry, pairs, foldermodseq)
@@ -280,14 +282,13 @@ class Hooks:
     def _set_acl(self, entry: Entry, pairs: tuple[tuple[str, str], ...], foldermodseq: int) -> None:
         modseq = max(foldermodseq, entry.foldermodseq)
         if pairs != entry.acl or modseq != entry.foldermodseq:
-            changed = dataclasses.replace(entry, acl=pairs, foldermodseq=modseq, mtime=self._now())
-            self._transaction.put(changed)
+            self._transaction.put(entry.with_acl(pairs, modseq, self._now()))
 
     def _changeable(self, name: str) -> Entry:
         entry = self._transaction.entry(self._key(name))
         if entry is None or not entry.is_live:
             raise MailboxMissing(name)
-        if entry.mbtype & _FROZEN:
+        if int(entry.mbtype) & int(_FROZEN):
             raise MailboxError(name)
         return entry
 
@@ -389,6 +390,8 @@ class Hooks:
     def _key(self, name: str) -> bytes:
         """The key name, if a mailbox can have it."""
         key = key_from_internal(name)
+        if len(key) <= _NAME_LIMIT and _PLAIN_KEY.match(key):
+            return key
         components = key.rpartition(b"\x1d")[2].split(b"\x1f")
         if len(key) > _NAME_LIMIT or not all(components) or min(key.translate(None, b"\x1d\x1f"), default=0) < 0x20:
             raise ValueError(

@@ -248,8 +248,10 @@ class Store:
         that was deleted or replaced, and after a fork inside the block.
         """
         self._refuse_closed()
-        self.check_fork()
-        self.prepare_writing(durability)
+        if not self.pid:  # being opened again, or inherited through a fork
+            self.check_fork()
+        if not self._writes_as(durability):
+            self.prepare_writing(durability)
         try:
             with self._lock.held(timeout_s):
                 if not self._writes_as(durability):  # another thread, whose turn it was before, writes otherwise

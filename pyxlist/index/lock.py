@@ -79,12 +79,13 @@ class WriterLock:
 
     def take(self) -> _Pair:
         """Open files for one holder."""
-        while self._spares:
-            with contextlib.suppress(IndexError):  # another thread took the last
+        try:
+            while True:
                 pair = self._spares.pop()
                 if pair[0].descriptor >= 0:
                     return pair
-        return self._opened(_TURN), self._opened(_WRITER)
+        except IndexError:  # also where another thread took the last
+            return self._opened(_TURN), self._opened(_WRITER)
 
     def give_back(self, pair: _Pair) -> None:
         """Keep the files of one that holds the lock no more."""

@@ -149,6 +149,8 @@ def apply_rows(txn: Any, table: Any, owner: bytes, changes: Changes) -> None:
                 put_list(txn, table, owner, [(key, row) for key, row in changes[at:] if row is not None])
                 return
             current = cursor.key(), block
+            if at + 1 == len(changes) and _edit_alone(txn, table, current, changes[at]):
+                return
             following = (cursor.key(), bytes(cursor.value())) if _next_of_list(cursor, owner) else None
             upper = None if following is None else following[0][len(owner) :]
             first = at
@@ -199,6 +201,17 @@ def _rewrite(txn: Any, table: Any, owner: bytes, current: _Block, following: _Bl
             txn.put(key, block, db=table)
     if not written:
         _remove_last(txn, table, owner, current[0])
+
+
+def _edit_alone(txn: Any, table: Any, current: _Block, change: tuple[bytes, bytes | None]) -> bool:
+    """Change one row where that leaves a block that cannot be joined with another; False: nothing done."""
+    for place, block in _edited(current, change):
+        if len(block) < _JOINED_BYTES and block[0] & MORE:
+            return False
+        if block != current[1]:
+            txn.put(place, block, db=table)
+        return True
+    return False
 
 
 def _edited(current: _Block, change: tuple[bytes, bytes | None]) -> list[_Block]:

@@ -1,4 +1,4 @@
-/* rows.c - any octets as a row block and as changes to it: walks end, rows are found, merges are sound.
+/* rows.c - any octets as a row block and as changes to it: walks end, rows are found, merges and edits are sound.
  *
  * Input: u8 length of the changes, changes, block.
  */
@@ -49,6 +49,29 @@ static void merge(pxl_slice block, pxl_slice changes)
     pxl_cutter_free(cutter);
 }
 
+/* One row set, and then removed: what could be walked still can be, and says so. */
+static void edit(pxl_slice block, pxl_slice key)
+{
+    size_t cap = block.len + 2 * key.len + PXL_EDIT_ROOM, more = cap + key.len + PXL_EDIT_ROOM;
+    uint8_t *set = malloc(cap), *removed = malloc(more);
+    bool sound = block.len && walk(block) == PXL_END;
+    pxl_slice found;
+    int64_t len;
+
+    REQUIRE(set && removed);
+    len = pxl_rows_edit(block.data, block.len, key.data, key.len, key.data, key.len, set, cap);
+    REQUIRE(!sound || len >= 0);
+    if (len > 0) {
+        REQUIRE((size_t)len <= cap);
+        REQUIRE(!sound || walk((pxl_slice){set, (size_t)len}) == PXL_END);
+        REQUIRE(!sound || pxl_rows_find(set, (size_t)len, key.data, key.len, &found) == PXL_OK);
+        len = pxl_rows_edit(set, (size_t)len, key.data, key.len, NULL, 0, removed, more);
+        REQUIRE(!sound || (len > 0 && walk((pxl_slice){removed, (size_t)len}) == PXL_END));
+    }
+    free(set);
+    free(removed);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     if (!size || data[0] > size - 1) return -1;
@@ -57,6 +80,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     walk((pxl_slice){block, rest});
     merge((pxl_slice){block, rest}, (pxl_slice){changes, len});
+    edit((pxl_slice){block, rest}, (pxl_slice){changes, len});
     free(changes);
     free(block);
     return 0;

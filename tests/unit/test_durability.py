@@ -117,6 +117,48 @@ def test_a_commit_is_made_durable_though_its_environment_was_opened_again(
         assert not store.env.flags()["sync"] and index.lookup("late") is not None
 
 
+def test_what_is_durable_is_not_synced_again(index_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A change that is there already costs no sync after one that was synced, and one after one that was not."""
+    with pyxlist.open(index_path, readonly=False) as index:
+        synced: list[int] = []
+        real = durability.Syncer._sync
+
+        def _sync(self: durability.Syncer, env: object, transaction: int | None = None) -> bool:
+            before = self._synced
+            result = real(self, env, transaction)
+            synced.append(self._synced - before)
+            return result
+
+        monkeypatch.setattr(durability.Syncer, "_sync", _sync)
+        for _ in range(3):
+            with index.write() as hooks:
+                hooks.mboxlist_setacl("user.u001", "staff", "lr")
+        with index.write(durability=pyxlist.Durability.within(60_000)) as hooks:
+            hooks.mboxlist_setacl("user.u001", "staff", "lrs")
+        with index.write() as hooks:
+            hooks.mboxlist_setacl("user.u001", "staff", "lrs")
+    assert [bool(moved) for moved in synced[:4]] == [True, False, False, True]
+
+
+def test_a_sync_covers_what_was_committed_before_it_began() -> None:
+    """Whoever waits while another thread syncs finds his commit durable, if that thread began after it."""
+    env, syncer = Environment(), durability.Syncer()
+    env.newest = 3
+    first = threading.Thread(target=syncer.sync, args=(env, 2))
+    first.start()
+    assert env.syncing.wait(20)
+    env.newest = 5
+    env.go_on.set()
+    first.join(20)
+    assert syncer.sync(env, 3) and env.done == ["synced"], "committed before the sync began"
+    assert syncer.sync(env, 4) and env.done == ["synced"] * 2, "committed while it was under way"
+    assert syncer.sync(env, 5) and env.done == ["synced"] * 2
+    syncer.close(env)
+    another = Environment()
+    another.go_on.set()
+    assert syncer.sync(another, 5) and another.done == ["synced"], "what was opened again is asked again"
+
+
 class Environment:
     """Stands in for LMDB's, and notes what is done to it."""
 

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pyxlist._pxl import ffi, lib
 from pyxlist.errors import StoreDamagedError
 from pyxlist.index.env import Store, create_store
-from pyxlist.index.layout import BLOCK_BYTES, KEY_MAX, MORE
+from pyxlist.index.layout import BLOCK_BYTES, KEY_MAX, MORE, PAGE_BYTES
 from pyxlist.index.rows import apply_rows, cut, find_row, iter_blocks_of, iter_list, iter_rows, put_list
 
 KEYS = st.binary(min_size=1, max_size=40)
@@ -81,6 +82,57 @@ def test_damaged_blocks_are_named(damage: bytes) -> None:
     """A shared length without a key before it, lengths beyond the block, an unfinished number: one clear error."""
     with pytest.raises(StoreDamagedError):
         list(iter_rows(damage))
+
+
+@given(ROWS, KEYS, st.none() | st.binary(max_size=300))
+def test_a_row_is_changed_in_its_place(rows: dict[bytes, bytes], key: bytes, payload: bytes | None) -> None:
+    """A block with one row set or removed is octet for octet the block that would be cut of the rows then."""
+    whole = lib.pxl_cutter_new(1 << 20, KEY_MAX)
+    before, after = dict(rows), {name: row for name, row in rows.items() if name != key}
+    if payload is not None:
+        after[key] = payload
+    blocks = [whole_block(whole, sorted(model.items())) for model in (before, after)]
+    lib.pxl_cutter_free(whole)
+    room = len(blocks[0]) + len(key) + len(payload or b"") + lib.PXL_EDIT_ROOM
+    out = ffi.new("uint8_t[]", room)
+    change = (ffi.NULL, 0) if payload is None else (payload, len(payload))
+    size = lib.pxl_rows_edit(blocks[0], len(blocks[0]), key, len(key), *change, out, room)
+    assert ffi.buffer(out, size)[:] == blocks[1] if size else before == after
+    assert lib.pxl_rows_edit(blocks[0], len(blocks[0]), key, len(key), *change, out, room - 1) == lib.PXL_E_ARGUMENT
+
+
+def whole_block(cutter: Any, rows: list[tuple[bytes, bytes]]) -> bytes:
+    """Rows as one block, however many."""
+    lib.pxl_cutter_start(cutter, (ffi.NULL, 0), (ffi.NULL, 0), 0)
+    for key, payload in rows:
+        lib.pxl_cutter_add(cutter, (ffi.from_buffer(key), len(key)), (ffi.from_buffer(payload), len(payload)))
+    lib.pxl_cutter_finish(cutter)
+    done = lib.pxl_cutter_take(cutter)
+    return ffi.buffer(done.data, done.len)[6:] if rows else b"\x00"
+
+
+def test_a_list_that_grows_row_by_row_writes_one_block_at_a_time(store: Store) -> None:
+    """Rows that come one by one, in no order, find room nearly always; blocks stay well filled and in their page."""
+    names = [b"user\x1fu%06d" % (number * 7919 % 6000) for number in range(6000)]
+    puts = 0
+
+    class Counting:
+        def __init__(self, txn: Any) -> None:
+            self.cursor, self.delete, self._put = txn.cursor, txn.delete, txn.put
+
+        def put(self, *arguments: Any, **options: Any) -> None:
+            nonlocal puts
+            puts += 1
+            self._put(*arguments, **options)
+
+    with store.env.begin(write=True) as txn:
+        for name in names:
+            apply_rows(Counting(txn), store.tables["postings"], OWNER, [(name, b"\x00\xff\x1f")])
+    assert puts < 1.2 * len(names)
+    with store.env.begin() as txn:
+        sizes = [len(block) for _separator, block in iter_blocks_of(txn, store.tables["postings"], OWNER)]
+        assert [key for key, _row in iter_list(txn, store.tables["postings"], OWNER)] == sorted(names)
+    assert max(sizes) <= PAGE_BYTES and sum(sizes) / len(sizes) > 0.6 * BLOCK_BYTES
 
 
 CHANGES = st.lists(
