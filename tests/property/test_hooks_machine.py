@@ -107,6 +107,7 @@ def compare(index: pyxlist.Index, folder: pathlib.Path, options: dict[str, Any])
 
 def tables_of(index: pyxlist.Index) -> list[tuple[str, bytes, bytes]]:
     """Every row of the tables that the directory implies, however it is cut into blocks."""
+    from pyxlist.index.layout import is_stamp
     from pyxlist.index.rows import iter_blocks_of, iter_rows
 
     rows = []
@@ -114,6 +115,8 @@ def tables_of(index: pyxlist.Index) -> list[tuple[str, bytes, bytes]]:
         for table in ("directory", "postings", "uniqueids"):
             owner = b""
             for key, block in iter_blocks_of(txn, index._store.tables[table], b""):
+                if table == "postings" and is_stamp(key):
+                    continue
                 if not key.startswith(owner) or not owner:
                     owner = key
                 rows += [(table, owner + name, payload) for name, payload in iter_rows(bytes(block))]
