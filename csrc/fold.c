@@ -83,20 +83,35 @@ static size_t key_length(const pxl_event *e)
     return e->name->boxes_at + (e->len - external->boxes);
 }
 
+/* The part of the key that the event is about.  Below the deleted prefix and without a stamp, that prefix is
+ * no part of the name: the rest is put together in `part`. */
+static pxl_slice key_matched(const pxl_event *e, uint8_t *part)
+{
+    const pxl_name *name = e->name;
+    const size_t domain = name->domain_len ? name->domain_len + 1 : 0;
+    size_t start = name->local_len ? name->local_at - 5 /* "user" */ : name->boxes_at, len = key_length(e);
+
+    if (len > name->len) len = name->len;
+    if (!name->stepped || name->stamp) return (pxl_slice){name->key, len};
+    if (start > len) start = len;
+    memcpy(part, name->key, domain);
+    memcpy(part + domain, name->key + start, len - start);
+    return (pxl_slice){part, domain + len - start};
+}
+
 /* The same for a name that is another one in Cyrus' text form, where '!' ends a domain and the last
  * component of a deleted mailbox, whichever that is when a part was matched, is its stamp.  What no
  * client could type ('^' under '/', '/' under '.') is nothing where a name is read as typed. */
 static bool hidden_as_read(const pxl_listing *listing, const pxl_event *e, bool whole, uint32_t count)
 {
-    size_t len = e->exact || whole ? e->name->len : key_length(e);
-    uint8_t other[PXL_NAME_MAX];
-    pxl_slice key;
+    uint8_t part[PXL_NAME_MAX], other[PXL_NAME_MAX];
+    pxl_slice key = {e->name->key, e->name->len};
     pxl_name name;
     size_t end;
 
     if (!whole && pxl_untypable(listing->view, e->text, e->len)) return false;
-    if (len > e->name->len) len = e->name->len;
-    key = pxl_name_read_back(listing->view, e->name->key, len, other);
+    if (!whole && !e->exact) key = key_matched(e, part);
+    key = pxl_name_read_back(listing->view, key.data, key.len, other);
     if (!key.len) return false;
     pxl_name_parse(listing->view, key.data, key.len, &name);
     for (end = name.boxes_at; end < name.boxes_end && key.data[end] != PXL_SEPARATOR;) end++;
@@ -106,7 +121,7 @@ static bool hidden_as_read(const pxl_listing *listing, const pxl_event *e, bool 
 static bool read_otherwise(const pxl_listing *listing, const pxl_event *e, bool whole)
 {
     if (!e->name->domain_len && memchr(e->name->key, '!', e->name->len)) return true;
-    if (!whole && e->name->stepped) return true;
+    if (e->name->stepped && !(whole && e->name->stamp)) return true;
     return !whole && pxl_untypable(listing->view, e->text, e->len);
 }
 
