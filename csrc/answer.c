@@ -286,6 +286,21 @@ static void put_list(pxl_listing *listing, const pxl_answer_row *row, uint32_t a
     put_text(listing, "\r\n");
 }
 
+/* A mailbox of which nothing is known but whether any is below it, which is all that was asked for. */
+static bool is_ordinary(const pxl_listing *listing, const pxl_answer_row *row)
+{
+    return listing->ordinary && row->attributes && !(row->attributes & ~(uint32_t)(PXL_HASCHILDREN | PXL_HASNOCHILDREN))
+           && !(row->has_subject && (row->subject.mbtype & PXL_INTERMEDIATE));
+}
+
+/* The line of one: what pxl_answer would come to by way of all its questions. */
+static void put_ordinary(pxl_listing *listing, const pxl_answer_row *row)
+{
+    put_head(listing, row->attributes & PXL_HASCHILDREN ? PXL_HASCHILDREN : PXL_HASNOCHILDREN);
+    put_astring(listing, row->name.data, row->name.len);
+    put_text(listing, "\r\n");
+}
+
 /* Is the row's mailbox the view's own, as Cyrus reads its name? */
 static bool is_own(const pxl_listing *listing, const pxl_answer_row *row)
 {
@@ -379,6 +394,10 @@ void pxl_answer(pxl_listing *listing, pxl_answer_row *row)
     pxl_slice use, none = {NULL, 0};
 
     if (listing->failed) return;
+    if (is_ordinary(listing, row)) {
+        put_ordinary(listing, row);
+        return;
+    }
     if (row->has_subject && (row->subject.mbtype & PXL_INTERMEDIATE)) attributes |= PXL_NONEXISTENT;
     if ((attributes & PXL_NONEXISTENT) && listing->query->form != PXL_FORM_EXTENDED)
         attributes = (attributes | PXL_NOSELECT) & ~(uint32_t)PXL_NONEXISTENT;

@@ -316,7 +316,11 @@ bool pxl_merge_take(pxl_listing *listing, uint8_t *key, pxl_subject *subject)
     pxl_move(key + listing->shared, top->row.key + listing->shared, top->row.keylen - listing->shared);
     *subject = (pxl_subject){.key = key, .key_len = top->row.keylen, .mbtype = top->mbtype};
     subject->rights_known = top->role == PXL_ROLE_LOOKUP;
-    do {
+    if (merge->on_rows == 1) { /* nearly always: no other can be at the row */
+        subject->granted = top->granted;
+        subject->denied = top->denied;
+        if (!pxl_cursor_next(listing, top)) retire_top(merge);
+    } else do {
         top = merge->cursors[0];
         subject->granted |= top->granted;
         subject->denied |= top->denied;

@@ -12,6 +12,7 @@
 #include "listing.h"
 
 #define MOST_KEPT 4096u      /* rows that the memory is not given back of */
+#define MOST_OCTETS ((size_t)1 << 20)  /* and of an answer in one piece */
 
 void pxl_view_name(pxl_view *view, const uint8_t *text, size_t local, size_t domain, size_t filter, size_t owner)
 {
@@ -121,6 +122,15 @@ static void reset(pxl_listing *listing, const pxl_view *view, const pxl_query *q
     for (size_t i = 0; i < sizeof listing->heads / sizeof *listing->heads; i++) listing->heads[i].len = 0;
 }
 
+/* Is it the command of nearly every client, of a user without special uses? */
+static bool is_ordinary(const pxl_listing *listing)
+{
+    const uint32_t more = ~(uint32_t)(PXL_RETURN_CHILDREN | PXL_RETURN_SPECIAL_USE);
+
+    return listing->output == PXL_OUTPUT_IMAP && !listing->uses && !(listing->query->options & more)
+           && (listing->query->form == PXL_FORM_LIST || listing->query->form == PXL_FORM_EXTENDED);
+}
+
 int pxl_listing_start(pxl_listing *listing, const pxl_plan *plan, const pxl_query *query, int output,
                       const pxl_slice *blocks)
 {
@@ -131,6 +141,7 @@ int pxl_listing_start(pxl_listing *listing, const pxl_plan *plan, const pxl_quer
         if (pxl_listing_add(listing, list->role, list->number, blocks[i].data, blocks[i].len) < 0)
             return pxl_fail(listing->error, PXL_E_MEMORY, "out of memory", 0, 0, 0);
     }
+    listing->ordinary = is_ordinary(listing);
     return PXL_OK;
 }
 
@@ -171,9 +182,16 @@ void pxl_listing_rewind(pxl_listing *listing)
     }
 }
 
+void pxl_listing_spare(pxl_listing *listing)
+{
+    if (listing->out.cap > MOST_OCTETS) pxl_bytes_free(&listing->out);
+    if (listing->numbers.cap > MOST_OCTETS) pxl_bytes_free(&listing->numbers);
+}
+
 const pxl_listing_calls *pxl_listing_table(void)
 {
-    static const pxl_listing_calls CALLS = {pxl_listing_start, pxl_listing_run, pxl_listing_rewind, pxl_listing_output};
+    static const pxl_listing_calls CALLS = {pxl_listing_start, pxl_listing_run, pxl_listing_rewind, pxl_listing_output,
+                                            pxl_listing_spare};
 
     return &CALLS;
 }

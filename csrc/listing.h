@@ -199,6 +199,7 @@ struct pxl_listing {
     size_t pass;             /* which one, and where in it when a run stopped */
     bool resuming, finished, saw_alt, own_pass;
     bool uses;               /* the user has a list of special uses */
+    bool ordinary;           /* nothing is asked for but names, and whether any is below them */
     pxl_bytes resume;        /* key of the candidate to go on with */
     size_t taken;            /* length of the key that the merge gave last; SIZE_MAX: none in this pass */
     size_t shared;           /* octets of it that the key before had, too */

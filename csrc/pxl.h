@@ -482,6 +482,8 @@ pxl_slice pxl_listing_output(const pxl_listing *listing);
 pxl_slice pxl_listing_numbers(const pxl_listing *listing);
 /* Forget every block: the next run asks fetch for each again. */
 void pxl_listing_rewind(pxl_listing *listing);
+/* Give back the memory of a long answer, which must have been read. */
+void pxl_listing_spare(pxl_listing *listing);
 
 /* What lets another module run listings: pyxlist/index/_blocks.c. */
 typedef struct {
@@ -489,6 +491,7 @@ typedef struct {
     int (*run)(pxl_listing *, size_t limit);
     void (*rewind)(pxl_listing *);
     pxl_slice (*output)(const pxl_listing *);
+    void (*spare)(pxl_listing *);
 } pxl_listing_calls;
 
 const pxl_listing_calls *pxl_listing_table(void);

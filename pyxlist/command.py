@@ -132,7 +132,7 @@ class View:
     def respond(self, command: bytes) -> Answer:
         """Answer one IMAP command without tag and CRLF, literals inline.  Raises only for a broken index."""
         prepared = self._prepare(command)
-        if isinstance(prepared, Query):
+        if type(prepared) is Query:
             return _new_answer(("OK", _COMPLETED, self._lister.answer(prepared)))
         if isinstance(prepared, Answer):
             return prepared

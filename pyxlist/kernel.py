@@ -16,9 +16,8 @@ from pyxlist.cyrusdb import raise_core_error
 from pyxlist.index._blocks import FETCH, BlockReader
 from pyxlist.query import Query, address_of
 
-__all__ = ["KEPT_BYTES", "Kernel", "Plan", "copy_of", "pool", "take"]
+__all__ = ["Kernel", "Plan", "copy_of", "pool", "take"]
 
-KEPT_BYTES: Final = 1 << 20  # a kernel that has written more in one piece gives its memory back
 _OK, _ABSENT, _FAILED = int(lib.PXL_OK), int(lib.PXL_ABSENT), int(lib.PXL_E_FETCH)
 _STATUS: Final = lib.PXL_RETURN_STATUS
 _point: Final = lib.pxl_slice_point
@@ -71,12 +70,12 @@ class Kernel:
         self.failure = self.lister = None
         self.told.clear()
 
-    def fail(self) -> NoReturn:
-        """Raise what stopped the kernel: a callback's own error, or the kernel's."""
+    def fail(self, path: str) -> NoReturn:
+        """Raise what stopped the kernel: a callback's own error, or the kernel's about the index at `path`."""
         if self.failure is not None:
             failure, self.failure = self.failure, None
             raise failure
-        raise_core_error(self.error, str(self.lister.store.path))
+        raise_core_error(self.error, path)
         raise AssertionError("a kernel failed without an error")
 
 

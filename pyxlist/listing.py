@@ -16,7 +16,7 @@ from pyxlist.acl import ANYONE, Asker, MostSpecificPolicy, Rights
 from pyxlist.callbacks import MetadataCallback, StatusCallback
 from pyxlist.index.env import Store
 from pyxlist.index.layout import LOOKUP, QUIET, WHOLE_TABLE
-from pyxlist.kernel import KEPT_BYTES, Kernel, Plan, copy_of, pool, take
+from pyxlist.kernel import Kernel, Plan, copy_of, pool, take
 from pyxlist.names import octets_of, text_of
 from pyxlist.namespace import Namespace
 from pyxlist.policy import CYRUS, Policy
@@ -137,25 +137,27 @@ class Lister:
         """The whole answer as untagged lines.  Raises StoreError, and what a callback raises."""
         if query.verbatim is not None:
             return query.verbatim
-        kernel = take()
-        kernel.lister = self
-        kernel.query = query
-        kept = True
-        txn = self.store.begin_read()
+        try:
+            kernel = pool.pop()
+        except IndexError:
+            kernel = Kernel()
+        if query.asks:
+            kernel.lister, kernel.query = self, query
+        store = self.store
+        txn = store.begin_read()
         try:
             plan = self._plans.get(query.reads)
-            if plan is None or plan.tables is not self.store.tables:
+            if plan is None or plan.tables is not store.tables:
                 plan = self._new_plan(query.reads)
-            answer = kernel.reader.answer(txn, self.list_of, plan.keys, plan.address, query.address)
+            answer = kernel.reader.answer(txn, self, plan.keys, plan.address, query.address)
             if answer is None:
-                kernel.fail()
-            kept = len(answer) <= KEPT_BYTES
+                kernel.fail(str(store.path))
             return answer
         finally:
             txn.abort()
-            kernel.release()
-            if kept:
-                pool.append(kernel)
+            if query.asks:
+                kernel.release()
+            pool.append(kernel)
 
     def stream(self, query: Query) -> Iterator[bytes]:
         """The answer in pieces of about 64 KiB.
@@ -194,7 +196,7 @@ class Lister:
                     txn = self.store.begin_read()
                     kernel.reader.go_on(txn)
             if code < 0:
-                kernel.fail()
+                kernel.fail(str(self.store.path))
         finally:
             kernel.reader.forget()
             txn.abort()
@@ -206,7 +208,7 @@ class Lister:
         plan = self._plans.get(reads)
         if plan is None or plan.tables is not self.store.tables:
             plan = self._new_plan(reads)
-        return kernel.reader.start(txn, self.list_of, plan.keys, plan.address, query.address, output)
+        return kernel.reader.start(txn, self, plan.keys, plan.address, query.address, output)
 
     def _new_plan(self, wanted: int) -> Plan:
         """The lists of this view that a query with these READS_… bits needs."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from typing import Any, Final
+from typing import Any, Final, final
 
 from pyxlist._pxl import ffi, lib
 from pyxlist.acl import WRITE_RIGHTS, Rights, implicit_rights
@@ -64,6 +64,7 @@ def address_of(pointer: Any) -> int:
     return int(ffi.cast("uintptr_t", pointer))
 
 
+@final
 @dataclasses.dataclass(frozen=True, slots=True)
 class Query:
     """A compiled LIST.
@@ -72,6 +73,7 @@ class Query:
     `weight`    octets of memory that it takes, roughly; a client chooses them
     `verbatim`  the whole untagged answer of a query that reads nothing (`LIST "" ""`), else None
     `reads`     which lists of a view it reads, as READS_… bits
+    `asks`      whether it asks for what only the server knows, STATUS or METADATA
     `status_items`, `metadata_items`, `metadata_options`   as the client sent them
     """
 
@@ -80,6 +82,7 @@ class Query:
     weight: int
     verbatim: bytes | None
     reads: int
+    asks: bool
     status_items: tuple[bytes, ...]
     metadata_items: tuple[bytes, ...]
     metadata_options: tuple[bytes, ...]
@@ -107,6 +110,7 @@ def compile_query(command: ListCommand, config: Config) -> Query:
         weight,
         _verbatim(command, form, config),
         reads=_reads(options),
+        asks=bool(options & (lib.PXL_RETURN_STATUS | lib.PXL_RETURN_METADATA)),
         status_items=command.status_items,
         metadata_items=command.metadata_items,
         metadata_options=command.metadata_options,

@@ -123,7 +123,7 @@ static opened_list *open_list(block_reader *self, uint32_t number)
         self->opened = list;
         self->opened_cap = cap;
     }
-    told = PyObject_CallFunction(self->lists, "I", (unsigned)(number & ~(uint32_t)PXL_PROBE));
+    told = PyObject_CallMethod(self->lists, "list_of", "I", (unsigned)(number & ~(uint32_t)PXL_PROBE));
     if (!told) return NULL;
     list = &self->opened[self->opened_count];
     *list = (opened_list){.number = number};
@@ -309,6 +309,7 @@ static PyObject *reader_answer(PyObject *object, PyObject *const *args, Py_ssize
     block_reader *self = (block_reader *)object;
     const pxl_plan *plan;
     const pxl_query *query;
+    PyObject *answer;
     pxl_slice octets;
     int result;
 
@@ -321,7 +322,9 @@ static PyObject *reader_answer(PyObject *object, PyObject *const *args, Py_ssize
     if (raises(self)) return NULL;
     if (result < 0) Py_RETURN_NONE;
     octets = self->calls->output(self->listing);
-    return PyBytes_FromStringAndSize((const char *)octets.data, (Py_ssize_t)octets.len);
+    answer = PyBytes_FromStringAndSize((const char *)octets.data, (Py_ssize_t)octets.len);
+    self->calls->spare(self->listing);
+    return answer;
 }
 
 static PyObject *reader_start(PyObject *object, PyObject *args)

@@ -1,8 +1,10 @@
 # A listing kernel at work on one snapshot (_blocks.c).  Addresses are those of the core's objects, as numbers.
-from collections.abc import Callable
-from typing import Any, final
+from typing import Any, Protocol, final
 
 FETCH: int  # address of the kernel's callback that a BlockReader stands behind
+
+class Lists(Protocol):
+    def list_of(self, number: int, /) -> tuple[Any, bytes]: ...  # table and owner prefix
 
 @final
 class BlockReader:
@@ -13,7 +15,7 @@ class BlockReader:
     def answer(
         self,
         txn: Any,
-        lists: Callable[[int], tuple[Any, bytes]],
+        lists: Lists,
         keys: tuple[Any, ...],
         plan: int,
         query: int,
@@ -22,7 +24,7 @@ class BlockReader:
     def start(
         self,
         txn: Any,
-        lists: Callable[[int], tuple[Any, bytes]],
+        lists: Lists,
         keys: tuple[Any, ...],
         plan: int,
         query: int,
