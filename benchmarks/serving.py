@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import multiprocessing
+import socket
 from types import TracebackType
 from typing import Any
 
 import pyxlist
 
 __all__ = ["Serving"]
+
+_ROOM = 1 << 20  # octets of answers that the kernel may keep for a client
+_COPIED = 1 << 14  # more than that is not copied to go out with its last line
 
 
 class _Connection(asyncio.Protocol):
@@ -23,22 +27,31 @@ class _Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport
+        # A long answer goes out in one call, without waiting for the client to have read the first of it.
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _ROOM)
         self._transport.write(b"* OK ready\r\n")
 
     def data_received(self, data: bytes) -> None:
         *lines, self._rest = (self._rest + data).split(b"\r\n")
         for line in lines:
             tag, _, command = line.partition(b" ")
-            self._transport.write(self._answer(tag, command))
+            self._answer(tag, command)
 
-    def _answer(self, tag: bytes, command: bytes) -> bytes:
+    def _answer(self, tag: bytes, command: bytes) -> None:
+        write = self._transport.write
         if command.upper().startswith(b"LOGIN "):
             self._view = self._index.view(command.split(b" ")[1].strip(b'"').decode())
-            return tag + b" OK logged in\r\n"
-        if self._view is None:
-            return tag + b" NO log in first\r\n"
-        answer = self._view.respond(command)
-        return b"%s%s %s %s\r\n" % (answer.untagged, tag, answer.status.encode(), answer.text.encode())
+            write(tag + b" OK logged in\r\n")
+        elif self._view is None:
+            write(tag + b" NO log in first\r\n")
+        else:
+            answer = self._view.respond(command)
+            end = b"%s %s %s\r\n" % (tag, answer.status.encode(), answer.text.encode())
+            if len(answer.untagged) < _COPIED:
+                write(answer.untagged + end)
+            else:
+                write(answer.untagged)
+                write(end)
 
 
 async def _serve(path: str, port: Any) -> None:

@@ -50,16 +50,18 @@ static size_t match_short(const pxl_pattern *pattern, const uint8_t *name, size_
 {
     const uint64_t any = pattern->any[0], level = pattern->level[0], wild = any | level;
     const uint64_t done = (uint64_t)1 << pattern->tokens;
+    const uint64_t rest = any & done >> 1; /* a last token that takes whatever follows */
     uint64_t set = 1 | (1 & wild) << 1;
     size_t matched = 0, i;
 
     for (i = 0; i < len && set; i++) {
         uint8_t c = name[i];
+        if (set & rest) break;
         if (c == separator && (set & done)) matched = i;
         set = (set & pattern->literals[c]) << 1 | (set & any) | (c == separator ? 0 : set & level);
         set |= (set & wild) << 1;
     }
-    if (i == len && (set & done)) matched = len;
+    if ((i == len && (set & done)) || (set & rest)) matched = len;
     *dead = set ? 0 : i;
     return matched;
 }

@@ -32,12 +32,14 @@ def _numbers(lists: tuple[tuple[int, int], ...]) -> Any:
 class Plan:
     """Which lists an answer reads: the keys of their first blocks, and what the kernel calls them.
 
-    `tables` are the handles that stand among the keys; once the store has others the plan is to be made anew.
+    `reads` says which they are, as READS_… bits.  `tables` are the handles that stand among the keys; once the
+    store has others the plan is to be made anew.
     """
 
-    __slots__ = ("_pointer", "address", "keys", "tables")
+    __slots__ = ("_pointer", "address", "keys", "reads", "tables")
 
-    def __init__(self, view: Any, tables: dict[str, Any], lists: list[tuple[int, int, str, bytes]]) -> None:
+    def __init__(self, reads: int, view: Any, tables: dict[str, Any], lists: list[tuple[int, int, str, bytes]]) -> None:
+        self.reads = reads
         self.tables = tables
         # They lie side by side: looking for them all over the memory is what costs time with many users.
         self.keys = tuple(part for _role, _number, table, owner in lists for part in (owner, tables[table]))

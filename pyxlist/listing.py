@@ -84,7 +84,19 @@ class Lister:
     Any number of threads may use one lister: each answer has a kernel of its own.
     """
 
-    __slots__ = ("_admin", "_always", "_keep", "_plans", "identifiers", "metadata", "status", "store", "userid", "view")
+    __slots__ = (
+        "_admin",
+        "_always",
+        "_keep",
+        "_plans",
+        "_recent",
+        "identifiers",
+        "metadata",
+        "status",
+        "store",
+        "userid",
+        "view",
+    )
 
     def __init__(
         self,
@@ -110,6 +122,7 @@ class Lister:
         if policy != CYRUS:
             self._follow(policy, list(ranks.values()))
         self._plans: dict[int, Plan] = {}
+        self._recent: Plan | None = None  # the one used last is not looked for: with many users memory is what costs
 
     def _follow(self, policy: Policy, ranks: list[int]) -> None:
         """Make the kernel depart from Cyrus where the policy says so."""
@@ -146,9 +159,9 @@ class Lister:
         store = self.store
         txn = store.begin_read()
         try:
-            plan = self._plans.get(query.reads)
-            if plan is None or plan.tables is not store.tables:
-                plan = self._new_plan(query.reads)
+            plan = self._recent
+            if plan is None or plan.reads != query.reads or plan.tables is not store.tables:
+                plan = self._plan(query.reads)
             answer = kernel.reader.answer(txn, self, plan.keys, plan.address, query.address)
             if answer is None:
                 kernel.fail(str(store.path))
@@ -205,13 +218,18 @@ class Lister:
 
     def _start(self, kernel: Kernel, txn: Any, query: Query, output: int) -> int:
         reads = query.reads | READS_RIGHTS if output == _OUTPUT_ITEMS else query.reads
-        plan = self._plans.get(reads)
-        if plan is None or plan.tables is not self.store.tables:
-            plan = self._new_plan(reads)
+        plan = self._plan(reads)
         return kernel.reader.start(txn, self, plan.keys, plan.address, query.address, output)
 
-    def _new_plan(self, wanted: int) -> Plan:
+    def _plan(self, reads: int) -> Plan:
         """The lists of this view that a query with these READS_… bits needs."""
+        plan = self._plans.get(reads)
+        if plan is None or plan.tables is not self.store.tables:
+            plan = self._plans[reads] = self._new_plan(reads)
+        self._recent = plan
+        return plan
+
+    def _new_plan(self, wanted: int) -> Plan:
         lists: list[tuple[int, int, str, bytes]] = []
         reads = wanted | self._always
         own = self.userid + LOOKUP
@@ -228,8 +246,7 @@ class Lister:
             lists.append((lib.PXL_ROLE_SUBSCRIPTIONS, _SUBSCRIPTIONS, "subscriptions", own))
         if reads & READS_DIRECTORY or self._admin:
             lists.append((lib.PXL_ROLE_DIRECTORY, _DIRECTORY, "directory", _NEVER))
-        plan = self._plans[wanted] = Plan(self.view, self.store.tables, lists)
-        return plan
+        return Plan(wanted, self.view, self.store.tables, lists)
 
 
 def _items_of(kernel: Kernel) -> Iterator[Item]:

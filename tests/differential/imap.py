@@ -29,6 +29,7 @@ class Session:
         """Connects and reads the greeting."""
         self._socket = socket.create_connection(("127.0.0.1", port), timeout_s)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._room = bytearray(1 << 18)
         self._stream = io.BufferedReader(socket.SocketIO(self._socket, "r"), 1 << 16)
         self._count = 0
         self.greeting = self._line()
@@ -76,11 +77,12 @@ class Session:
         self._count += 1
         octets, end = 0, b"\r\n"
         while not (end.endswith(b"\r\n") and end[:-2].rpartition(b"\r\n")[2].startswith(tag)):
-            piece = self._stream.read1(1 << 16)
-            if not piece:
+            # The stream holds nothing here: every answer before was read to its end.
+            length = self._socket.recv_into(self._room)
+            if not length:
                 raise ConnectionResetError(f"the server hung up after {octets} octets")
-            octets += len(piece)
-            end = (end + piece)[-1024:]
+            octets += length
+            end = (end + self._room[max(0, length - 1024) : length])[-1024:]
         return octets
 
     def _reply(self, tag: bytes) -> Reply:
