@@ -37,8 +37,11 @@ def run(plan: Plan) -> Iterator[Result]:
 
 
 def _one_change(plan: Plan, peer: Path) -> Iterator[Result]:
-    """A durable ACL change beside a durable put into an environment that holds the same octets."""
-    users, rights = itertools.cycle(random_users(plan.main, plan.main.users)), itertools.cycle((*_RIGHTS, ""))
+    """A durable ACL change beside a durable put into an environment that holds the same octets.
+
+    Every one changes something: what is there already is not synced again.
+    """
+    users, rights = itertools.cycle(random_users(plan.main, plan.main.users)), itertools.cycle(_RIGHTS)
     count = 20
     plain = plan.worlds.copy(plan.main, "put")
     environment = lmdb.open(str(plain), map_size=1 << 36, max_dbs=16)
