@@ -89,7 +89,7 @@ def _interrupted(_kind: Any, error: BaseException, trace: Any) -> None:
 
 def _names(asked: Any) -> list[bytes]:
     """Key names of the mailboxes that a kernel asks about."""
-    octets = ffi.buffer(asked.keys.data, asked.keys.len)[:]
+    octets = copy_of(asked.keys)
     names: list[bytes] = octets.split(b"\0")
     if len(names) != asked.count:  # some name holds the octet that stands between names: go by their lengths
         ends = [0, *itertools.accumulate(size + 1 for size in ffi.unpack(asked.sizes, asked.count))]
@@ -108,13 +108,13 @@ def _tell(handle: Any, what: int, asked: Any, octets: Any, sizes: Any) -> int:
             answers = ask_metadata(lister.metadata, _names(asked), query.metadata_items, query.metadata_options)
         else:
             return _ABSENT
-        told = kernel.told[what] = pack_answers(answers)
+        packed, lengths = kernel.told[what] = pack_answers(answers)
     except BaseException as error:
         kernel.failure = error
         return _FAILED
-    # `told` is held by the kernel until it asks the same again.
-    for slice_, text in zip((octets, sizes), told, strict=True):
-        _point(slice_, text, len(text))
+    # Both are held by the kernel until it asks the same again.
+    _point(octets, packed, len(packed))
+    _point(sizes, lengths, len(lengths))
     return _OK
 
 
