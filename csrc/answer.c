@@ -94,7 +94,7 @@ static inline unsigned forbidden_by(const uint8_t *text, size_t len)
 }
 
 /* `text` may be read PXL_SLACK octets behind its end. */
-static void put_astring(pxl_listing *listing, const uint8_t *text, size_t len)
+PXL_STEP void put_name(pxl_listing *listing, const uint8_t *text, size_t len)
 {
     char head[32];
     unsigned forbidden = forbidden_by(text, len);
@@ -111,6 +111,11 @@ static void put_astring(pxl_listing *listing, const uint8_t *text, size_t len)
     *p = '"';
     p += forbidden == NO_ATOM;
     listing->out.len = (size_t)(p - listing->out.data);
+}
+
+static void put_astring(pxl_listing *listing, const uint8_t *text, size_t len)
+{
+    put_name(listing, text, len);
 }
 
 /* ---- flags ------------------------------------------------------------------------------------- */
@@ -250,7 +255,7 @@ static void put_new_head(pxl_listing *listing, uint32_t attributes, size_t slot)
     memcpy(listing->heads[slot].text, listing->out.data + start, len);
 }
 
-static void put_head(pxl_listing *listing, uint32_t attributes)
+PXL_STEP void put_head(pxl_listing *listing, uint32_t attributes)
 {
     size_t slot = 0;
     uint8_t *p;
@@ -297,7 +302,7 @@ static bool is_ordinary(const pxl_listing *listing, const pxl_answer_row *row)
 static void put_ordinary(pxl_listing *listing, const pxl_answer_row *row)
 {
     put_head(listing, row->attributes & PXL_HASCHILDREN ? PXL_HASCHILDREN : PXL_HASNOCHILDREN);
-    put_astring(listing, row->name.data, row->name.len);
+    put_name(listing, row->name.data, row->name.len);
     put_text(listing, "\r\n");
 }
 

@@ -13,6 +13,9 @@
 
 #include "pxl.h"
 
+/* A step of what every row goes through: a call for each would cost as much as most of them do. */
+#define PXL_STEP static inline __attribute__((always_inline))
+
 /* Do `n` octets lie at `off` of a buffer of `len`?  Safe for any three numbers. */
 static inline bool pxl_has(uint64_t len, uint64_t off, uint64_t n)
 {

@@ -76,7 +76,7 @@ static inline int next_in_block(pxl_listing *listing, pxl_cursor *cursor)
 }
 
 /* Come to rest, on a row or behind all. */
-static bool land(pxl_listing *listing, pxl_cursor *cursor, bool on_row)
+PXL_STEP bool land(pxl_listing *listing, pxl_cursor *cursor, bool on_row)
 {
     const pxl_row *row = &cursor->row;
 
@@ -231,7 +231,7 @@ static bool before(const pxl_cursor *a, const pxl_cursor *b)
 }
 
 /* Let the cursor at `i` sink to its place among those on a row. */
-static void sink(pxl_merge *merge, size_t i)
+PXL_STEP void sink(pxl_merge *merge, size_t i)
 {
     pxl_cursor **c = merge->cursors;
 

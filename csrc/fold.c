@@ -13,7 +13,7 @@
 
 /* ---- rows -------------------------------------------------------------------------------------- */
 
-void pxl_row_begin(pxl_listing *listing, pxl_answer_row *row, const pxl_event *e, const pxl_subject *subject)
+PXL_STEP void begin_row(pxl_listing *listing, pxl_answer_row *row, const pxl_event *e, const pxl_subject *subject)
 {
     const uint8_t *key = subject ? subject->key : e->name->key;
     size_t key_len = subject ? subject->key_len : e->name->len;
@@ -28,8 +28,13 @@ void pxl_row_begin(pxl_listing *listing, pxl_answer_row *row, const pxl_event *e
     row->subject.key_len = key_len;
 }
 
+void pxl_row_begin(pxl_listing *listing, pxl_answer_row *row, const pxl_event *e, const pxl_subject *subject)
+{
+    begin_row(listing, row, e, subject);
+}
+
 /* Answer the row of memory, if there is one. */
-static void finish_row(pxl_listing *listing)
+PXL_STEP void finish_row(pxl_listing *listing)
 {
     pxl_answer_row *last = &listing->last;
 
@@ -125,7 +130,7 @@ static bool read_otherwise(const pxl_listing *listing, const pxl_event *e, bool 
     return !whole && pxl_untypable(listing->view, e->text, e->len);
 }
 
-bool pxl_event_hidden(const pxl_listing *listing, const pxl_event *e, bool whole, uint32_t count)
+PXL_STEP bool event_hidden(const pxl_listing *listing, const pxl_event *e, bool whole, uint32_t count)
 {
     pxl_slice component;
 
@@ -135,8 +140,13 @@ bool pxl_event_hidden(const pxl_listing *listing, const pxl_event *e, bool whole
     return pxl_name_hidden(listing->view, component.data, component.len, count);
 }
 
+bool pxl_event_hidden(const pxl_listing *listing, const pxl_event *e, bool whole, uint32_t count)
+{
+    return event_hidden(listing, e, whole, count);
+}
+
 /* Mailboxes that are no IMAP mailboxes: kept out of rows, though their events were heard. */
-static bool hidden(const pxl_listing *listing, const pxl_event *e, const pxl_subject *subject)
+PXL_STEP bool hidden(const pxl_listing *listing, const pxl_event *e, const pxl_subject *subject)
 {
     uint32_t mbtype = subject ? subject->mbtype : 0, class = mbtype & PXL_CLASS;
 
@@ -145,7 +155,7 @@ static bool hidden(const pxl_listing *listing, const pxl_event *e, const pxl_sub
     if ((mbtype & PXL_INTERMEDIATE) && !selects(listing, PXL_SELECT_NONEXISTENT)) return true;
     if (selects(listing, PXL_SELECT_DAV)) return false;
     if (class) return true;
-    return pxl_event_hidden(listing, e, subject != NULL, listing->view->hidden_count);
+    return event_hidden(listing, e, subject != NULL, listing->view->hidden_count);
 }
 
 static bool same_as_last(const pxl_listing *listing, const pxl_event *e)
@@ -173,14 +183,18 @@ static bool above_last(const pxl_listing *listing, const pxl_event *e)
            && !memcmp(last->name.data, e->text, e->len);
 }
 
-/* Make the event the row of memory, unless it is hidden, said already, or above it. */
-bool pxl_fold_accept(pxl_listing *listing, const pxl_event *e, const pxl_subject *subject)
+PXL_STEP bool accept(pxl_listing *listing, const pxl_event *e, const pxl_subject *subject)
 {
     if (hidden(listing, e, subject)) return false;
     if (same_as_last(listing, e) || above_last(listing, e)) return false;
     finish_row(listing);
-    pxl_row_begin(listing, &listing->last, e, subject);
+    begin_row(listing, &listing->last, e, subject);
     return true;
+}
+
+bool pxl_fold_accept(pxl_listing *listing, const pxl_event *e, const pxl_subject *subject)
+{
+    return accept(listing, e, subject);
 }
 
 /* ---- events ------------------------------------------------------------------------------------ */
@@ -201,7 +215,7 @@ static bool list_event(pxl_listing *listing, const pxl_event *e)
     if (selects(listing, PXL_SELECT_NONEXISTENT) && (selects(listing, PXL_SELECT_DAV) || !dav)
         && !pxl_ancestors_stand(listing, e))
         pxl_ancestors_mention(listing, e);
-    if (!pxl_fold_accept(listing, e, e->subject)) return same_as_last(listing, e);
+    if (!accept(listing, e, e->subject)) return same_as_last(listing, e);
     if (!e->exact)
         last->attributes |= PXL_HASCHILDREN | PXL_NONEXISTENT;
     else if (e->name->category == CATEGORY_ALT_INBOX)

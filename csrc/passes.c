@@ -248,7 +248,9 @@ static size_t consider(pxl_listing *listing, pxl_category wanted, const pxl_subj
         pxl_name_settle(view, name, external);
     }
     if (!visible(listing, name, subject)) return 0;
-    matched = pxl_query_match(listing->query, external->text, external->len, &dead);
+    matched = external->len;
+    dead = 0;
+    if (!listing->query->everything) matched = pxl_query_match(listing->query, external->text, matched, &dead);
     e.len = matched;
     e.exact = matched == external->len;
     if (matched) {
