@@ -21,7 +21,7 @@ void pxl_listing_fail(pxl_listing *listing, int code, const char *message)
 
 /* ---- one list ---------------------------------------------------------------------------------- */
 
-static bool decode_numbers(pxl_cursor *cursor)
+PXL_STEP bool decode_numbers(pxl_cursor *cursor)
 {
     const uint8_t *p = cursor->row.payload.data, *end = p + cursor->row.payload.len;
 

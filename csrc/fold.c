@@ -158,7 +158,7 @@ PXL_STEP bool hidden(const pxl_listing *listing, const pxl_event *e, const pxl_s
     return event_hidden(listing, e, subject != NULL, listing->view->hidden_count);
 }
 
-static bool same_as_last(const pxl_listing *listing, const pxl_event *e)
+PXL_STEP bool same_as_last(const pxl_listing *listing, const pxl_event *e)
 {
     const pxl_answer_row *last = &listing->last;
 
@@ -166,7 +166,7 @@ static bool same_as_last(const pxl_listing *listing, const pxl_event *e)
 }
 
 /* Is `text` below the row of memory? */
-static bool below_last(const pxl_listing *listing, const pxl_event *e)
+PXL_STEP bool below_last(const pxl_listing *listing, const pxl_event *e)
 {
     const pxl_answer_row *last = &listing->last;
 
@@ -175,7 +175,7 @@ static bool below_last(const pxl_listing *listing, const pxl_event *e)
 }
 
 /* Is `text` an ancestor of the row of memory? */
-static bool above_last(const pxl_listing *listing, const pxl_event *e)
+PXL_STEP bool above_last(const pxl_listing *listing, const pxl_event *e)
 {
     const pxl_answer_row *last = &listing->last;
 
