@@ -1,7 +1,7 @@
 """What does a real imapd answer, with and without reverseacls, on the same mailboxes.db?
 
 Both sides are asked over loopback, one command at a time, by one client.  pyxlist is asked through a
-small asyncio server, and once more without any server.  Needs Debian's cyrus-imapd and root.
+small server, and once more without any.  Needs Debian's cyrus-imapd and root.
 """
 
 from __future__ import annotations

@@ -1,10 +1,13 @@
-"""The smallest IMAP server that answers LIST from an index: what pyxlist is asked through, over loopback."""
+"""The smallest IMAP server that answers LIST from an index: what pyxlist is asked through, over loopback.
+
+It waits for each client in a thread of its own, as an imapd does in a process of its own.
+"""
 
 from __future__ import annotations
 
-import asyncio
 import multiprocessing
 import socket
+import socketserver
 from types import TracebackType
 from typing import Any
 
@@ -13,56 +16,47 @@ import pyxlist
 __all__ = ["Serving"]
 
 _ROOM = 1 << 20  # octets of answers that the kernel may keep for a client
-_COPIED = 1 << 14  # more than that is not copied to go out with its last line
 
 
-class _Connection(asyncio.Protocol):
+class _Connection(socketserver.StreamRequestHandler):
     """Understands LOGIN and hands everything else to the view, one command a line."""
 
-    def __init__(self, index: pyxlist.Index) -> None:
-        self._index = index
-        self._rest = b""
-        self._view: pyxlist.View | None = None
-        self._transport: Any = None
+    server: _Server
+    disable_nagle_algorithm = True
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = transport
+    def handle(self) -> None:
         # A long answer goes out in one call, without waiting for the client to have read the first of it.
-        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _ROOM)
-        self._transport.write(b"* OK ready\r\n")
-
-    def data_received(self, data: bytes) -> None:
-        *lines, self._rest = (self._rest + data).split(b"\r\n")
-        for line in lines:
-            tag, _, command = line.partition(b" ")
-            self._answer(tag, command)
-
-    def _answer(self, tag: bytes, command: bytes) -> None:
-        write = self._transport.write
-        if command.upper().startswith(b"LOGIN "):
-            self._view = self._index.view(command.split(b" ")[1].strip(b'"').decode())
-            write(tag + b" OK logged in\r\n")
-        elif self._view is None:
-            write(tag + b" NO log in first\r\n")
-        else:
-            answer = self._view.respond(command)
-            end = b"%s %s %s\r\n" % (tag, answer.status.encode(), answer.text.encode())
-            if len(answer.untagged) < _COPIED:
-                write(answer.untagged + end)
+        self.request.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _ROOM)
+        self.request.sendall(b"* OK ready\r\n")
+        view: pyxlist.View | None = None
+        for line in self.rfile:
+            tag, _, command = line.removesuffix(b"\r\n").partition(b" ")
+            if command.upper().startswith(b"LOGIN "):
+                view = self.server.index.view(command.split(b" ")[1].strip(b'"').decode())
+                self.request.sendall(tag + b" OK logged in\r\n")
+            elif view is None:
+                self.request.sendall(tag + b" NO log in first\r\n")
             else:
-                write(answer.untagged)
-                write(end)
+                answer = view.respond(command)
+                end = b"%s %s %s\r\n" % (tag, answer.status.encode(), answer.text.encode())
+                self.request.sendall(answer.untagged, socket.MSG_MORE)
+                self.request.sendall(end)
 
 
-async def _serve(path: str, port: Any) -> None:
-    with pyxlist.open(path) as index:
-        server = await asyncio.get_running_loop().create_server(lambda: _Connection(index), "127.0.0.1", 0)
-        port.send(server.sockets[0].getsockname()[1])
-        await server.serve_forever()
+class _Server(socketserver.ThreadingTCPServer):
+    """All connections ask one index."""
+
+    daemon_threads = True
+
+    def __init__(self, index: pyxlist.Index) -> None:
+        super().__init__(("127.0.0.1", 0), _Connection)
+        self.index = index
 
 
 def _run(path: str, port: Any) -> None:
-    asyncio.run(_serve(path, port))
+    with pyxlist.open(path) as index, _Server(index) as server:
+        port.send(server.server_address[1])
+        server.serve_forever()
 
 
 class Serving:

@@ -152,6 +152,8 @@ void pxl_bytes_free(pxl_bytes *bytes)
     *bytes = (pxl_bytes){NULL, 0, 0};
 }
 
+#define SHORT 8              /* how many of the blocks that begin after a large tree would fill another one */
+
 /* ---- cutting ----------------------------------------------------------------------------------- */
 
 struct pxl_cutter {
@@ -164,7 +166,8 @@ struct pxl_cutter {
     uint8_t last[PXL_KEY_MAX];
     size_t last_len;
     size_t rows;             /* in the block under construction */
-    bool inside;             /* it began inside a tree that the block before holds the beginning of */
+    bool inside;             /* it began inside a tree that filled the block before */
+    bool leading;            /* it began where such a tree ended */
     uint8_t flags;           /* of the last block; the others have PXL_BLOCK_MORE as well */
     bool taken;
 };
@@ -204,7 +207,7 @@ int pxl_cutter_start(pxl_cutter *cutter, pxl_slice owner, pxl_slice first, int f
     if (first.len) memcpy(cutter->separator, first.data, first.len);
     cutter->separator_len = first.len;
     cutter->flags = (uint8_t)flags;
-    cutter->inside = false;
+    cutter->inside = cutter->leading = false;
     return fresh_block(cutter) ? PXL_OK : PXL_E_MEMORY;
 }
 
@@ -238,10 +241,11 @@ static size_t ended_tree(const pxl_cutter *cutter, size_t shared)
  * where a tree of several blocks ends at the top.
  *
  * A "%" that has read a name leaps to the first key that cannot be below it.  Where that is the very key
- * of a block which begins with what follows, neither the block before nor a row is read in vain. */
+ * of a block which begins with what follows, neither the block before nor a row is read in vain; and that
+ * block is a short one, since the next leap may well begin at its first row. */
 static int maybe_cut(pxl_cutter *cutter, pxl_slice key, size_t shared, size_t row_len)
 {
-    const bool full = cutter->block.len + row_len > cutter->target;
+    const bool full = cutter->block.len + row_len > (cutter->leading ? cutter->target / SHORT : cutter->target);
     size_t tree, len;
     int result;
 
@@ -254,7 +258,8 @@ static int maybe_cut(pxl_cutter *cutter, pxl_slice key, size_t shared, size_t ro
     memcpy(cutter->separator, tree ? cutter->last : key.data, len);
     if (tree) cutter->separator[tree] = PXL_SEPARATOR + 1;
     cutter->separator_len = len;
-    cutter->inside = memchr(key.data, PXL_SEPARATOR, shared + 1);
+    cutter->inside = !cutter->leading && memchr(key.data, PXL_SEPARATOR, shared + 1);
+    cutter->leading = !full;
     return PXL_OK;
 }
 
