@@ -39,8 +39,7 @@ class _Connection(socketserver.StreamRequestHandler):
             else:
                 answer = view.respond(command)
                 end = b"%s %s %s\r\n" % (tag, answer.status.encode(), answer.text.encode())
-                self.request.sendall(answer.untagged, socket.MSG_MORE)
-                self.request.sendall(end)
+                self.request.sendall(answer.untagged + end)
 
 
 class _Server(socketserver.ThreadingTCPServer):

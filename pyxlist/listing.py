@@ -75,6 +75,7 @@ class _Remembered(dict[Any, Any]):
 
 _rights_of: Final = _Remembered(Rights).__getitem__
 _attributes_of: Final = _Remembered(_attributes).__getitem__
+_flags_of: Final = _Remembered(lambda bits: _attributes((bits, ""))).__getitem__  # nearly no row has a use
 _new_item: Final = functools.partial(tuple.__new__, Item)
 
 
@@ -254,7 +255,8 @@ def _items_of(kernel: Kernel) -> Iterator[Item]:
     octets = copy_of(lib.pxl_listing_output(kernel.listing))
     numbers = memoryview(copy_of(lib.pxl_listing_numbers(kernel.listing))).cast("I")
     names, uses = _split(octets, numbers)
-    attributes = map(_attributes_of, zip(numbers[0::4], uses, strict=True))
+    bits = numbers[0::4]
+    attributes = map(_attributes_of, zip(bits, uses, strict=True)) if any(uses) else map(_flags_of, bits)
     return map(_new_item, zip(names, map(_rights_of, numbers[1::4]), attributes, strict=True))
 
 
