@@ -27,10 +27,7 @@ class Session:
 
     def __init__(self, port: int, timeout_s: float = 60.0) -> None:
         """Connects and reads the greeting."""
-        self._socket = socket.socket()
-        self._socket.settimeout(timeout_s)
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)  # a long answer arrives in one piece
-        self._socket.connect(("127.0.0.1", port))
+        self._socket = socket.create_connection(("127.0.0.1", port), timeout_s)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._room = bytearray(1 << 18)
         self._stream = io.BufferedReader(socket.SocketIO(self._socket, "r"), 1 << 16)
