@@ -10,6 +10,7 @@ that is answered differently is made as small as it still differs and kept as a 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import pathlib
 import shutil
@@ -102,12 +103,14 @@ class Campaign:
     def _round(self, rng: Random, wanted: int) -> None:
         usual = [{**USUAL, **options} for options in _USUAL]
         configurations = usual + [random_configuration(rng) for _ in range(_RANDOM_CONFIGURATIONS)]
-        with reachable_folder() as folder, Server(folder / "server", configurations, GROUPS) as server:
-            host = Host(server)
+        with (
+            reachable_folder() as folder,
+            Server(folder / "server", configurations, GROUPS) as server,
+            contextlib.closing(Host(server)) as host,
+        ):
             for number in range(_WORLDS_A_ROUND):
                 if self.compared < wanted and len(self.differences) < _KEPT:
                     self._world(host, rng, made_by_commands=number % 2 == 1)
-            host.close()
 
     def _world(self, host: Host, rng: Random, *, made_by_commands: bool) -> None:
         world = random_world(rng, rng.choice((6, 15, 30)))

@@ -44,6 +44,11 @@ class Host:
         for session in self._sessions.values():
             session.close()
 
+    def _end(self, userid: str, number: int) -> None:
+        """End one session, if there is one."""
+        if session := self._sessions.pop((userid, number), None):
+            session.close()
+
     def install(self, world: World) -> None:
         """Put a world in the place of the server's databases, each by renaming a new file over the old."""
         with tempfile.TemporaryDirectory(dir=self.server.root) as name:
@@ -66,7 +71,7 @@ class Host:
         try:
             return [comparable(*reply) for reply in self.session(userid, number).ask_all(commands)]
         except ConnectionError:
-            self._sessions.pop((userid, number), None)
+            self._end(userid, number)
         return [self._ask_again(userid, number, command) for command in commands]
 
     def _ask_again(self, userid: str, number: int, command: bytes) -> Comparable:
@@ -75,7 +80,7 @@ class Host:
         try:
             return comparable(*session.ask(command))
         except ConnectionError:
-            del self._sessions[userid, number]
+            self._end(userid, number)
             return DIED
 
 

@@ -32,7 +32,11 @@ class Session:
         self._room = bytearray(1 << 18)
         self._stream = io.BufferedReader(socket.SocketIO(self._socket, "r"), 1 << 16)
         self._count = 0
-        self.greeting = self._line()
+        try:
+            self.greeting = self._line()
+        except BaseException:
+            self.close()
+            raise
 
     def __enter__(self) -> Session:
         return self
@@ -49,7 +53,11 @@ class Session:
 
     def login(self, userid: str) -> Session:
         """Log in with any password; raises AssertionError when the server refuses."""
-        reply = self.ask(b'LOGIN "%s" "x"' % userid.encode("latin-1"))
+        try:
+            reply = self.ask(b'LOGIN "%s" "x"' % userid.encode("latin-1"))
+        except BaseException:
+            self.close()
+            raise
         assert reply.status == "OK", (userid, reply)
         return self
 
