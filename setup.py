@@ -7,7 +7,7 @@ setup(
             "pyxlist.index._blocks",
             ["pyxlist/index/_blocks.c"],
             include_dirs=["csrc"],
-            depends=["csrc/pxl.h"],
+            depends=["csrc/bytes.h", "csrc/entry.h", "csrc/pxl.h", "csrc/rows.h"],
             extra_compile_args=["-O3", "-std=c11", "-fvisibility=hidden"],
             define_macros=[("Py_LIMITED_API", "0x030b0000")],
             py_limited_api=True,

@@ -104,7 +104,8 @@ static bool read_domain(const pxl_view *view, const pxl_event *e, reading *r)
     return r->end <= e->name->boxes_end;
 }
 
-/* Components of the event below the owner: none where its spelling names nothing.  An admin's name without its end is without its domain too. */
+/* Components of the event below the owner: none where its spelling names nothing.  An admin's name without
+ * its end is without its domain too. */
 static size_t read_event(const pxl_listing *listing, const pxl_event *e, reading *r)
 {
     size_t depth = 1;
@@ -128,9 +129,7 @@ static size_t read_event(const pxl_listing *listing, const pxl_event *e, reading
         if (r->name.stepped && !r->name.stamp && pxl_name_owned(listing->view, &r->name))
             r->name.category = CATEGORY_OWNER;
     }
-    for (size_t i = r->name.boxes_at; i < r->end; i++) {
-        depth += parts(listing->view, r->name.key[i]);
-    }
+    for (size_t i = r->name.boxes_at; i < r->end; i++) depth += parts(listing->view, r->name.key[i]);
     return r->end > r->name.boxes_at ? depth : 0;
 }
 

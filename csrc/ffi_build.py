@@ -1,8 +1,8 @@
 """Describe the C core to cffi: `pyxlist._pxl`, API mode, one abi3 module for every CPython.
 
 The declarations are the part of pxl.h between its two cffi marks, so header and binding are one
-text.  The callbacks at the end are Python functions that the listing kernel calls; they are bound
-in `pyxlist.listing`.
+text.  The callback at the end is a Python function that the listing kernel calls; it is bound in
+`pyxlist.kernel`.
 """
 
 from __future__ import annotations

@@ -185,7 +185,6 @@ void pxl_listing_rewind(pxl_listing *listing)
 void pxl_listing_spare(pxl_listing *listing)
 {
     if (listing->out.cap > MOST_OCTETS) pxl_bytes_free(&listing->out);
-    if (listing->numbers.cap > MOST_OCTETS) pxl_bytes_free(&listing->numbers);
 }
 
 const pxl_listing_calls *pxl_listing_table(void)

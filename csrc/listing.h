@@ -48,7 +48,13 @@ void pxl_pattern_free(pxl_pattern *pattern);
  * `dead`: octets after which nothing longer can match, 0 if something still might. */
 size_t pxl_pattern_match(const pxl_pattern *pattern, const uint8_t *name, size_t len, uint8_t separator, size_t *dead);
 /* The longest over all patterns; `dead` is where the last of them died. */
-size_t pxl_query_match(const pxl_query *query, const uint8_t *name, size_t len, size_t *dead);
+size_t pxl_patterns_match(const pxl_query *query, const uint8_t *name, size_t len, size_t *dead);
+/* The same; nearly every query asks for everything. */
+static inline size_t pxl_query_match(const pxl_query *query, const uint8_t *name, size_t len, size_t *dead)
+{
+    *dead = 0;
+    return query->everything ? len : pxl_patterns_match(query, name, len, dead);
+}
 
 /* ---- naming.c */
 

@@ -117,13 +117,12 @@ size_t pxl_pattern_match(const pxl_pattern *pattern, const uint8_t *name, size_t
     return match_long(pattern, name, len, separator, dead);
 }
 
-size_t pxl_query_match(const pxl_query *query, const uint8_t *name, size_t len, size_t *dead)
+size_t pxl_patterns_match(const pxl_query *query, const uint8_t *name, size_t len, size_t *dead)
 {
     size_t longest = 0, dies;
     bool alive = false;
 
     *dead = 0;
-    if (query->everything) return len;
     if (query->count == 1) return pxl_pattern_match(query->patterns, name, len, query->separator, dead);
     for (size_t i = 0; i < query->count; i++) {
         size_t matched = pxl_pattern_match(&query->patterns[i], name, len, query->separator, &dies);

@@ -248,9 +248,7 @@ static size_t consider(pxl_listing *listing, pxl_category wanted, const pxl_subj
         pxl_name_settle(view, name, external);
     }
     if (!visible(listing, name, subject)) return 0;
-    matched = external->len;
-    dead = 0;
-    if (!listing->query->everything) matched = pxl_query_match(listing->query, external->text, matched, &dead);
+    matched = pxl_query_match(listing->query, external->text, external->len, &dead);
     e.len = matched;
     e.exact = matched == external->len;
     if (matched) {

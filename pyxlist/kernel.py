@@ -75,8 +75,7 @@ class Kernel:
     def fail(self, path: str) -> NoReturn:
         """Raise what stopped the kernel: a callback's own error, or the kernel's about the index at `path`."""
         if self.failure is not None:
-            failure, self.failure = self.failure, None
-            raise failure
+            raise self.failure
         raise_core_error(self.error, path)
         raise AssertionError("a kernel failed without an error")
 

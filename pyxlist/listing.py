@@ -151,10 +151,7 @@ class Lister:
         """The whole answer as untagged lines.  Raises StoreError, and what a callback raises."""
         if query.verbatim is not None:
             return query.verbatim
-        try:
-            kernel = pool.pop()
-        except IndexError:
-            kernel = Kernel()
+        kernel = take()
         if query.asks:
             kernel.lister, kernel.query = self, query
         store = self.store

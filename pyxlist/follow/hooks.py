@@ -32,7 +32,8 @@ _OWNER_RIGHTS: Final = "lrswipkxtecdan"
 _DEFAULT_ACL: Final = (("anyone", "lrs"),)
 _DEFAULT_PARTITION: Final = "default"
 _NAME_LIMIT: Final = 490  # octets; Source: imap/mailbox.h, MAX_MAILBOX_NAME
-_PLAIN_KEY: Final = re.compile(rb"[^\x00-\x1f]+(?:\x1f[^\x00-\x1f]+)*\Z")  # most names, at once
+# A domain, if there is one; components, none empty; no control characters but those that separate them.
+_KEY: Final = re.compile(rb"(?:[\x1d\x1f-\xff]*\x1d)?[\x20-\xff]+(?:\x1f[\x20-\xff]+)*\Z")
 _ID_DIGITS: Final = string.digits + string.ascii_lowercase
 _FROZEN: Final = Mbtype.MOVING | Mbtype.RESERVED
 _NONE: Final = acl.Rights()
@@ -390,10 +391,7 @@ class Hooks:
     def _key(self, name: str) -> bytes:
         """The key name, if a mailbox can have it."""
         key = key_from_internal(name)
-        if len(key) <= _NAME_LIMIT and _PLAIN_KEY.match(key):
-            return key
-        components = key.rpartition(b"\x1d")[2].split(b"\x1f")
-        if len(key) > _NAME_LIMIT or not all(components) or min(key.translate(None, b"\x1d\x1f"), default=0) < 0x20:
+        if len(key) > _NAME_LIMIT or not _KEY.match(key):
             raise ValueError(
                 f"{name!r} is no internal name: expected components separated by dots, "
                 f"none empty, no control characters, at most {_NAME_LIMIT} octets"

@@ -16,11 +16,12 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "entry.h"
 #include "pxl.h"
 
 enum {
     LONGEST_KEY = 511,       /* that LMDB takes; layout.py */
-    LEAP_END = 0x20          /* the octet after the separator: what a leap over a tree ends in */
+    LEAP_END = PXL_SEPARATOR + 1  /* what a leap over a tree ends in */
 };
 
 /* Methods of py-lmdb, called with what they are of: that spares an object for each call. */

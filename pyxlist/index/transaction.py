@@ -40,16 +40,13 @@ class Transaction:
         self._pending: dict[bytes, Change] = {}
         self._read: dict[bytes, bytes | None] = {}  # rows that were looked up and are stored so
         self._entries: dict[tuple[bytes, bytes], Entry] = {}  # what rows mean
-        self._config: Config | None = None
 
     # --- reading ---
 
-    @property
+    @functools.cached_property
     def config(self) -> Config:
         """The configuration that the index answers by."""
-        if self._config is None:
-            self._config = _config_of(self.txn.get(b"config", db=self.tables["meta"]))
-        return self._config
+        return _config_of(self.txn.get(b"config", db=self.tables["meta"]))
 
     @property
     def checkpoint(self) -> Any:
