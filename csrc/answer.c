@@ -309,15 +309,8 @@ static void put_ordinary(pxl_listing *listing, const pxl_answer_row *row)
 /* Is the row's mailbox the view's own, as Cyrus reads its name? */
 static bool is_own(const pxl_listing *listing, const pxl_answer_row *row)
 {
-    uint8_t other[PXL_NAME_MAX];
-    pxl_slice key;
-    pxl_name name;
-
     if (row->plain) return pxl_in_tree(row->key.data, row->key.len, listing->view->owner);
-    key = pxl_name_read_back(listing->view, row->key.data, row->key.len, other);
-    if (!key.len) return false;
-    pxl_name_parse(listing->view, key.data, key.len, &name);
-    return pxl_name_owned(listing->view, &name);
+    return pxl_name_own_as_read(listing->view, row->key.data, row->key.len);
 }
 
 /* Stored rights, and what the view has by what it is. */

@@ -443,11 +443,8 @@ static uint32_t most_specific(pxl_listing *listing, const pxl_subject *subject)
 {
     uint32_t granted = 0, denied = 0;
     int best_grant = -1, best_denial = -1;
-    pxl_name name;
-    bool owned;
+    const bool owned = pxl_name_own_as_read(listing->view, subject->key, subject->key_len);
 
-    pxl_name_parse(listing->view, subject->key, subject->key_len, &name);
-    owned = pxl_name_owned(listing->view, &name);
     for (size_t i = 0, n = listing->pool_len; i < n; i++) {
         const pxl_cursor *list = listing->pool[i], *row;
         if ((list->number & PXL_PROBE) || !(list->role == PXL_ROLE_LOOKUP || list->role == PXL_ROLE_QUIET)) continue;

@@ -121,6 +121,8 @@ size_t pxl_name_from_internal(const uint8_t *text, size_t len, uint8_t *key, siz
  * things it looks up: another one where `key` holds '^', '!' without a domain, or an odd stamp.
  * `out` holds PXL_NAME_MAX octets; the result is in it, or `key` itself, or empty for no such name. */
 pxl_slice pxl_name_read_back(const pxl_view *view, const uint8_t *key, size_t len, uint8_t *out);
+/* Is a mailbox the view's own, as Cyrus reads its name? */
+bool pxl_name_own_as_read(const pxl_view *view, const uint8_t *key, size_t len);
 
 /* ---- cursor.c */
 

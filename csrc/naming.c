@@ -473,3 +473,14 @@ pxl_slice pxl_name_read_back(const pxl_view *view, const uint8_t *key, size_t le
     if (name.stamp && !append(text, &at, digits, 1 + print_stamp(name.stamp, digits + 1))) return none;
     return (pxl_slice){out, pxl_name_from_internal(text, at, out, PXL_NAME_MAX)};
 }
+
+bool pxl_name_own_as_read(const pxl_view *view, const uint8_t *key, size_t len)
+{
+    uint8_t other[PXL_NAME_MAX];
+    const pxl_slice read = pxl_name_read_back(view, key, len, other);
+    pxl_name name;
+
+    if (!read.len) return false;
+    pxl_name_parse(view, read.data, read.len, &name);
+    return pxl_name_owned(view, &name);
+}
