@@ -83,10 +83,10 @@ def command(
     metrics = _metrics(port)
 
     def on_step(report: FollowReport) -> None:
+        if metrics is not None:
+            metrics(report)  # before it is told of: whoever reads of it finds it counted
         show(report)
         sys.stdout.flush()
-        if metrics is not None:
-            metrics(report)
 
     with service() as stop:
         try:
