@@ -2,7 +2,8 @@
 
 LMDB has a lock of its own, but no way to wait for it with a limit, or to learn who holds it.  Two files
 are locked by flock(2), which the kernel releases with a process that dies: whoever waits in `turn.lock`
-is next at `writer.lock`, so a writer that never pauses cannot shut the others out.
+is next at `writer.lock`, so a writer that never pauses cannot shut the others out.  Nothing is written into
+them: the kernel knows who holds a lock, and a change would pay for it every time.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ __all__ = ["WriterLock"]
 
 _TURN: Final = "turn.lock"
 _WRITER: Final = "writer.lock"
+_LOCKS: Final = "/proc/locks"
 _SPARES: Final = 4  # pairs of open files kept, for as many threads that write in turns
 # How long between two looks at a lock that somebody has: an eighth of the time waited so far, so that short
 # transactions of several processes follow each other closely and a long one is not asked for all the time.
@@ -115,10 +117,11 @@ class WriterLock:
                 time.sleep(min(max((now - started) / 8, _SHORTEST_S), _LONGEST_S))
 
     def _holder(self) -> str:
-        with contextlib.suppress(OSError, ValueError):
-            pid, since = (self._directory / _WRITER).read_text(encoding="ascii").split()
-            name = pathlib.Path(f"/proc/{int(pid)}/comm").read_text(encoding="utf-8", errors="replace").strip()
-            return f"pid {pid} ({name}), for {max(0, int(time.time()) - int(since))} s"
+        with contextlib.suppress(OSError):
+            pid = _holder_of((self._directory / _WRITER).stat().st_ino)
+            if pid is not None:
+                name = pathlib.Path(f"/proc/{pid}/comm").read_text(encoding="utf-8", errors="replace").strip()
+                return f"pid {pid} ({name})"
         return "an unknown holder"
 
 
@@ -139,7 +142,6 @@ class _Held:
                 self._lock.acquire(writer, limit)
             finally:
                 fcntl.flock(turn.descriptor, fcntl.LOCK_UN)
-            _sign(writer)
         except BaseException:
             self._let_go()
             raise
@@ -155,14 +157,14 @@ class _Held:
             self._lock.give_back(self._pair)
 
 
-def _sign(lock: _File) -> None:
-    """Say who holds it; only for people, so a full disk does not matter.
-
-    Written over what stands there: some file systems write a file that was truncated out at once, which
-    costs as much as the commit.
-    """
-    with contextlib.suppress(OSError):
-        os.pwrite(lock.descriptor, b"%10d %12d" % (os.getpid(), time.time()), 0)
+def _holder_of(inode: int) -> int | None:
+    """Process id of who has a file locked by flock(2), as far as the kernel shows it to this process."""
+    with contextlib.suppress(OSError), open(_LOCKS, encoding="ascii") as lines:
+        for words in map(str.split, lines):
+            # 1: FLOCK  ADVISORY  WRITE 4711 fd:01:1049731 0 EOF
+            if len(words) > 5 and words[1] == "FLOCK" and words[5].endswith(f":{inode}") and int(words[4]) > 0:
+                return int(words[4])
+    return None
 
 
 def _let_go_in_child() -> None:

@@ -21,7 +21,7 @@ MODES = (Durability.EVERY_COMMIT, Durability.within(20), Durability.REBUILDABLE)
 # Where a writer may die: a function, and whether before or after it has run.
 POINTS: tuple[tuple[Any, str, bool], ...] = (
     (lock.WriterLock, "acquire", True),
-    (lock, "_sign", False),
+    (lock.WriterLock, "acquire", False),
     (env, "reserve_length", False),
     (env, "reserve_length", True),
     (write, "apply_rows", False),
