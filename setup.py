@@ -1,16 +1,22 @@
 from setuptools import Extension, setup
 
+HEADERS = ["csrc/bytes.h", "csrc/entry.h", "csrc/pxl.h", "csrc/rows.h", "pyxlist/index/_lmdb.h"]
+
+
+def beside_lmdb(name: str, *core: str) -> Extension:
+    """A room of the index that is written in C against py-lmdb, with the parts of the core it is linked with."""
+    return Extension(
+        f"pyxlist.index.{name}",
+        [f"pyxlist/index/{name}.c", *core],
+        include_dirs=["csrc"],
+        depends=HEADERS,
+        extra_compile_args=["-O3", "-std=c11", "-fvisibility=hidden"],
+        define_macros=[("Py_LIMITED_API", "0x030b0000")],
+        py_limited_api=True,
+    )
+
+
 setup(
     cffi_modules=["csrc/ffi_build.py:ffibuilder"],
-    ext_modules=[
-        Extension(
-            "pyxlist.index._blocks",
-            ["pyxlist/index/_blocks.c"],
-            include_dirs=["csrc"],
-            depends=["csrc/bytes.h", "csrc/entry.h", "csrc/pxl.h", "csrc/rows.h"],
-            extra_compile_args=["-O3", "-std=c11", "-fvisibility=hidden"],
-            define_macros=[("Py_LIMITED_API", "0x030b0000")],
-            py_limited_api=True,
-        )
-    ],
+    ext_modules=[beside_lmdb("_blocks"), beside_lmdb("_store", "csrc/rows.c")],
 )

@@ -156,10 +156,9 @@ class Index:
         """
         return self._reader.groups_of(canonical_userid(userid, self.config))
 
-    @contextlib.contextmanager
     def write(
         self, timeout_s: float = WRITE_TIMEOUT_S, durability: Durability = Durability.EVERY_COMMIT
-    ) -> Iterator[Hooks]:
+    ) -> contextlib.AbstractContextManager[Hooks]:
         """One write transaction for a `with` block: Cyrus' mboxlist verbs, visible to all at once when it
         ends.
 
@@ -169,8 +168,7 @@ class Index:
         """
         if self.readonly:
             raise StoreError("opened read-only", path=self._store.path, remedy="open it with readonly=False")
-        with begin_write(self._store, timeout_s, durability) as transaction:
-            yield Hooks(transaction)
+        return begin_write(self._store, Hooks, timeout_s, durability)
 
     def changes(self, view: View, since: Changes | bytes | None = None) -> Changes:
         """Which external names of a view appeared, vanished, or changed rights or attributes since an

@@ -103,9 +103,10 @@ class Applier:
     def apply(self, events: Iterable[Event]) -> list[str]:
         """Apply events in one transaction; the reasons for a rescan that they gave, which are recorded in it."""
         reasons: list[str] = []
-        with begin_write(self._store) as transaction:
+        with begin_write(self._store, _Work) as work:
+            transaction = work.transaction
             for event in events:
-                reason = self._apply(_Work(transaction), event)
+                reason = self._apply(work, event)
                 if reason and reason not in reasons:
                     reasons.append(reason)
             transaction.flush()
@@ -148,7 +149,7 @@ class _Work:
     """What each kind of event does in a transaction; returns why a rescan is wanted, or nothing."""
 
     def __init__(self, transaction: Transaction) -> None:
-        self._transaction = transaction
+        self.transaction = transaction
         self._hooks = Hooks(transaction)
         self.config: Config = transaction.config
 
@@ -156,7 +157,7 @@ class _Work:
         """A mailbox is there and has this ACL."""
         if event.acl is None or not event.uniqueid:
             return f"{event.kind} without an ACL or a mailboxID"
-        there, known = self._transaction.entry(key), self._place_of(event.uniqueid)
+        there, known = self.transaction.entry(key), self._place_of(event.uniqueid)
         if known is not None and known != key:
             if there is not None and there.uniqueid == event.uniqueid:
                 return ""  # the old name of a mailbox that has been renamed since
@@ -184,12 +185,12 @@ class _Work:
     def _partition_of(self, key: bytes) -> str:
         """A new mailbox is put where its parent is."""
         parent, separator, _ = key.rpartition(b"\x1f")
-        entry = self._transaction.entry(parent) if separator else None
+        entry = self.transaction.entry(parent) if separator else None
         return (entry.partition if entry is not None else None) or "default"
 
     def _place_of(self, uniqueid: str) -> bytes | None:
-        self._transaction.flush()
-        return key_of_uniqueid(self._transaction.txn, self._transaction.tables["uniqueids"], octets_of(uniqueid))
+        self.transaction.flush()
+        return key_of_uniqueid(self.transaction.txn, self.transaction.tables["uniqueids"], octets_of(uniqueid))
 
     def _move(self, key: bytes, new_key: bytes) -> None:
         self._hooks.mboxlist_renamemailbox(internal_from_key(key), internal_from_key(new_key))
@@ -200,10 +201,10 @@ class _Work:
         known = self._place_of(event.uniqueid) or old_key
         reason = ""
         if known != key:
-            below = any(entry.is_live for entry in self._transaction.below(known))
+            below = any(entry.is_live for entry in self.transaction.below(known))
             self._move(known, key)
             reason = "children of a renamed mailbox" if below else ""
-        there = self._transaction.entry(key)
+        there = self.transaction.entry(key)
         if there is not None and event.acl is not None and not self._is_user_rename(old_key, key):
             self._hooks.mboxlist_update(dataclasses.replace(there, acl=event.acl))
         return reason
@@ -215,7 +216,7 @@ class _Work:
     def delete(self, event: Event, key: bytes) -> str:
         """A mailbox is gone, with all below if it is a user's INBOX."""
         known = self._place_of(event.uniqueid) or key
-        there = self._transaction.entry(known)
+        there = self.transaction.entry(known)
         if there is not None and there.is_live:
             self._hooks.mboxlist_deletemailbox(internal_from_key(known))
         return "where deleted mailboxes live on"

@@ -7,24 +7,18 @@
  * The GIL is held but for what py-lmdb does without it, once or more for each block; the kernel needs some
  * microseconds from one block to the next, and to let go and come back would cost a tenth of that.
  *
- * Everything goes through py-lmdb's own methods, so that transactions, and what ends them, stay its business.
  * Written against the stable ABI of CPython 3.11.
  */
-#include <Python.h>
+#include "_lmdb.h"
 
-#include <stdbool.h>
-#include <stddef.h>
 #include <string.h>
 
 #include "entry.h"
-#include "pxl.h"
 
 enum {
-    LONGEST_KEY = 511,       /* that LMDB takes; layout.py */
-    LEAP_END = PXL_SEPARATOR + 1  /* what a leap over a tree ends in */
+    LEAP_END = PXL_SEPARATOR + 1   /* what a leap over a tree ends in */
 };
 
-/* Methods of py-lmdb, called with what they are of: that spares an object for each call. */
 static struct {
     PyObject *get, *cursor;                                   /* of a Transaction */
     PyObject *set_key, *set_range, *prev, *next, *last, *item, *find;  /* of a Cursor; `find` is its get */
@@ -85,33 +79,7 @@ static bool more_first(block_reader *self, size_t count)
     return true;
 }
 
-static bool octets_of(PyObject *bytes, pxl_slice *octets)
-{
-    Py_ssize_t len;
-    char *data;
-
-    if (PyBytes_AsStringAndSize(bytes, &data, &len) < 0) return false;
-    *octets = (pxl_slice){(const uint8_t *)data, (size_t)len};
-    return true;
-}
-
 /* ---- blocks that the kernel asks for ------------------------------------------------------------- */
-
-/* 1 for a method's True, 0 for its False, -1 when it raised.  Takes the reference. */
-static int truth(PyObject *result)
-{
-    int value;
-
-    if (!result) return -1;
-    value = PyObject_IsTrue(result);
-    Py_DECREF(result);
-    return value;
-}
-
-static int moved(PyObject *method, PyObject *cursor)
-{
-    return truth(PyObject_CallFunctionObjArgs(method, cursor, NULL));
-}
 
 static opened_list *open_list(block_reader *self, uint32_t number)
 {
@@ -260,12 +228,6 @@ static int fetch(void *reader, uint32_t number, const uint8_t *key, size_t len, 
 
 /* ---- calls from Python --------------------------------------------------------------------------- */
 
-static bool fast_arguments(Py_ssize_t got, Py_ssize_t wanted)
-{
-    if (got != wanted) PyErr_Format(PyExc_TypeError, "takes %zd arguments, got %zd", wanted, got);
-    return got == wanted;
-}
-
 /* Call for a view's memory before it is needed: with many users it is in no cache, and a look into LMDB takes as long
  * as it does to come. */
 static void call_for(const pxl_view *view)
@@ -346,7 +308,7 @@ static PyObject *reader_start(PyObject *object, PyObject *args)
     int output;
 
     if (!PyArg_ParseTuple(args, "OOOOOi:start", &txn, &lists, &keys, &plan_at, &query_at, &output)
-        || !(plan = PyLong_AsVoidPtr(plan_at)) || !(query = PyLong_AsVoidPtr(query_at)) 
+        || !(plan = PyLong_AsVoidPtr(plan_at)) || !(query = PyLong_AsVoidPtr(query_at))
         || !begin(self, txn, lists, keys, plan))
         return NULL;
     return PyLong_FromLong(self->calls->start(self->listing, plan, query, output, self->first));
@@ -466,33 +428,17 @@ static PyType_Spec spec = {"pyxlist.index._blocks.BlockReader", sizeof(block_rea
 
 static struct PyModuleDef definition = {PyModuleDef_HEAD_INIT, "pyxlist.index._blocks", NULL, -1, NULL, NULL, NULL, NULL, NULL};
 
-static bool find_methods(void)
-{
-    const struct {
-        const char *type, *name;
-        PyObject **method;
-    } wanted[] = {
-        {"Transaction", "get", &lmdb.get},        {"Transaction", "cursor", &lmdb.cursor}, {"Cursor", "prev", &lmdb.prev},
-        {"Cursor", "set_key", &lmdb.set_key},     {"Cursor", "next", &lmdb.next},          {"Cursor", "last", &lmdb.last},
-        {"Cursor", "set_range", &lmdb.set_range}, {"Cursor", "item", &lmdb.item},          {"Cursor", "get", &lmdb.find},
-    };
-    PyObject *library = PyImport_ImportModule("lmdb"), *type;
-
-    for (size_t i = 0; library && i < sizeof wanted / sizeof *wanted; i++) {
-        type = PyObject_GetAttrString(library, wanted[i].type);
-        *wanted[i].method = type ? PyObject_GetAttrString(type, wanted[i].name) : NULL;
-        Py_XDECREF(type);
-        if (!*wanted[i].method) Py_CLEAR(library);
-    }
-    Py_XDECREF(library);
-    return library;
-}
+static const lmdb_method wanted[] = {
+    {"Transaction", "get", &lmdb.get},        {"Transaction", "cursor", &lmdb.cursor}, {"Cursor", "prev", &lmdb.prev},
+    {"Cursor", "set_key", &lmdb.set_key},     {"Cursor", "next", &lmdb.next},          {"Cursor", "last", &lmdb.last},
+    {"Cursor", "set_range", &lmdb.set_range}, {"Cursor", "item", &lmdb.item},          {"Cursor", "get", &lmdb.find},
+};
 
 PyMODINIT_FUNC PyInit__blocks(void)
 {
     PyObject *module, *type;
 
-    if (!find_methods() || !(no_octets = PyBytes_FromStringAndSize(NULL, 0))) return NULL;
+    if (!find_methods(wanted, sizeof wanted / sizeof *wanted) || !(no_octets = PyBytes_FromStringAndSize(NULL, 0))) return NULL;
     if (!(module = PyModule_Create(&definition))) return NULL;
     type = PyType_FromSpec(&spec);
     if (!type || PyModule_AddObjectRef(module, "BlockReader", type) < 0

@@ -11,10 +11,11 @@ from pyxlist.config import Config
 from pyxlist.cyrusdb import open_source
 from pyxlist.entry import Entry, Mbtype
 from pyxlist.errors import StoreDamagedError
+from pyxlist.index._store import find_row
 from pyxlist.index.compare import differences
 from pyxlist.index.env import Store
 from pyxlist.index.layout import MORE, VERSION, WHOLE_TABLE, is_stamp, unpack_meta
-from pyxlist.index.rows import find_row, iter_blocks_of, iter_list, iter_rows
+from pyxlist.index.rows import iter_blocks_of, iter_list, iter_rows
 from pyxlist.index.write import postings_of
 from pyxlist.names import internal_from_key, octets_of
 

@@ -22,10 +22,11 @@ from pyxlist._pxl import lib
 from pyxlist.config import Config
 from pyxlist.entry import Entry, Mbtype
 from pyxlist.errors import SourceError
+from pyxlist.index._store import find_row
 from pyxlist.index.generations import touch
 from pyxlist.index.groups import store_groups
 from pyxlist.index.layout import LOOKUP, WHOLE_TABLE
-from pyxlist.index.rows import block_at, find_row, iter_blocks_of, iter_list, iter_rows, put_list, remove_list
+from pyxlist.index.rows import block_at, iter_blocks_of, iter_list, iter_rows, put_list, remove_list
 from pyxlist.index.specialuse import OWNER, read_special_uses
 from pyxlist.index.subscriptions import SubscriptionFile, find_files, inbox_of, read_file
 from pyxlist.names import is_inbox, key_from_internal, octets_of, owner_of, text_of

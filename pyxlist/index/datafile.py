@@ -11,6 +11,7 @@ import struct
 from typing import Final
 
 from pyxlist.errors import StoreDamagedError, StoreError
+from pyxlist.index._store import file_at
 
 __all__ = ["DATA", "REBUILD", "identity_at", "promised_bytes", "refuse_network", "refuse_truncated", "reserve_length"]
 
@@ -25,10 +26,10 @@ _META: Final = struct.Struct("<16x I I Q Q I 44x 48x Q Q")
 def identity_at(directory: str | os.PathLike[str]) -> tuple[int, int] | None:
     """Device and inode of the data file of an index directory; None where there is none."""
     try:
-        status = os.stat(os.path.join(directory, DATA))
+        device, inode, _length = file_at(os.fsencode(os.path.join(directory, DATA)))
     except OSError:
         return None
-    return status.st_dev, status.st_ino
+    return device, inode
 
 
 def promised_bytes(path: pathlib.Path) -> int:

@@ -28,6 +28,7 @@ from typing import Any, Final
 import lmdb
 
 from pyxlist.errors import StoreBusyError, StoreError, StoreFullError
+from pyxlist.index._store import file_at
 from pyxlist.index.datafile import DATA, identity_at, refuse_network, refuse_truncated, reserve_length
 from pyxlist.index.durability import Durability, Syncer, keep_mark, refuse_unsynced
 from pyxlist.index.faults import MAP_BYTES, MAX_READERS, refuse_other_version, store_error
@@ -55,6 +56,7 @@ class Store:
     def __init__(self, path: pathlib.Path, *, create: bool = False) -> None:
         self.path = path.absolute()  # daemons change their directory
         self.data = self.path / DATA
+        self._data_path = os.fsencode(self.data)
         self._length = 0  # octets of the data file when it was last looked at
         self._lock = WriterLock(self.path)
         self.users = 0
@@ -278,12 +280,12 @@ class Store:
     def refuse_replaced(self) -> int:
         """Raise StoreError when what is open is not what stands at the path any more.  The file's length in octets."""
         try:
-            status = os.stat(self.data)
+            device, inode, length = file_at(self._data_path)
         except OSError:
             raise StoreError("the index was deleted while it was open", path=self.path) from None
-        if (status.st_dev, status.st_ino) != self.identity:
+        if (device, inode) != self.identity:
             raise StoreError("the index was replaced while it was open", path=self.path, remedy="open it again")
-        return status.st_size
+        return length
 
     def _prepare_file(self, durability: Durability) -> None:
         self._length = self.refuse_replaced()

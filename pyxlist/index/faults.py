@@ -13,7 +13,7 @@ from pyxlist.errors import StoreBusyError, StoreDamagedError, StoreError, StoreF
 from pyxlist.index.datafile import REBUILD
 from pyxlist.index.layout import VERSION, unpack_meta
 
-__all__ = ["MAP_BYTES", "MAX_READERS", "refuse_other_version", "store_error"]
+__all__ = ["MAP_BYTES", "MAX_READERS", "damaged", "refuse_other_version", "store_error"]
 
 MAP_BYTES: Final = 1 << 36
 MAX_READERS: Final = 2048
@@ -39,6 +39,11 @@ def store_error(error: lmdb.Error, directory: pathlib.Path) -> StoreError:
         remedy = "let its readers write lock.mdb, where they say which pages they read"
         return StoreError("may not be opened here", path=path, remedy=remedy)
     return StoreError(str(error).removeprefix(f"{path}: "), path=path)
+
+
+def damaged() -> StoreDamagedError:
+    """What to raise for a block that cannot be walked."""
+    return StoreDamagedError("a row block is damaged", remedy="delete the index and build it anew from its source")
 
 
 def refuse_other_version(env: Any, meta: Any, path: pathlib.Path) -> None:

@@ -13,6 +13,7 @@ from pyxlist.acl import ANYONE, Rights
 from pyxlist.config import Config
 from pyxlist.entry import Entry
 from pyxlist.errors import StoreDamagedError
+from pyxlist.index._store import find_row
 from pyxlist.index.datafile import DATA, REBUILD, promised_bytes
 from pyxlist.index.env import Store
 from pyxlist.index.generations import generation_of
@@ -26,7 +27,7 @@ from pyxlist.index.layout import (
     tree_generation,
     unpack_meta,
 )
-from pyxlist.index.rows import find_row, iter_list
+from pyxlist.index.rows import iter_list
 from pyxlist.names import internal_from_key, key_from_internal, octets_of
 
 __all__ = ["Reader"]

@@ -26,9 +26,10 @@ from pyxlist.cyrusdb import Source, raise_core_error
 from pyxlist.cyruslog import Change, Delete, DeleteBefore, Put
 from pyxlist.errors import CorruptSourceError, GapError
 from pyxlist.index import write
+from pyxlist.index._store import find_row
 from pyxlist.index.checkpoint import Checkpoint, write_checkpoint
 from pyxlist.index.layout import WHOLE_TABLE
-from pyxlist.index.rows import find_row, new_inversion, row_before
+from pyxlist.index.rows import new_inversion, row_before
 
 __all__ = ["Replayed", "replay"]
 

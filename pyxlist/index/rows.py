@@ -14,14 +14,14 @@ from collections.abc import Container, Iterator
 from typing import Any, Final
 
 from pyxlist._pxl import ffi, lib
-from pyxlist.errors import StoreDamagedError
+from pyxlist.index._store import edit_row
+from pyxlist.index.faults import damaged
 from pyxlist.index.layout import BLOCK_BYTES, KEY_MAX, MORE, PAGE_BYTES, iter_blocks, pack_changes
 
 __all__ = [
     "Changes",
     "apply_rows",
     "block_at",
-    "find_row",
     "iter_below",
     "iter_list",
     "iter_rows",
@@ -37,7 +37,7 @@ _Block = tuple[bytes, bytes]  # LMDB key, octets
 
 _JOINED_BYTES: Final = BLOCK_BYTES * 3 // 4  # blocks that shrink are joined below this
 _MOVED_BYTES: Final = BLOCK_BYTES // 32  # what a block that is too large gives to the next one at least
-_EDITED_BYTES: Final = 4 * BLOCK_BYTES  # room for a block, a row and PXL_EDIT_ROOM; what is longer is cut anew
+_EDITED_BYTES: Final = _JOINED_BYTES, PAGE_BYTES  # what one changed row may leave of a block that another follows
 
 _kept = threading.local()
 
@@ -53,19 +53,6 @@ def block_at(cursor: Any, owner: bytes, key: bytes) -> bytes | None:
     elif not cursor.last():
         return None
     return bytes(cursor.value()) if cursor.key().startswith(owner) else None
-
-
-def find_row(txn: Any, table: Any, owner: bytes, key: bytes) -> bytes | None:
-    """The payload of one row.  Cost: one descent and a scan of one block."""
-    with txn.cursor(db=table) as cursor:
-        block = block_at(cursor, owner, key)
-    if block is None:
-        return None
-    payload = ffi.new("pxl_slice *")
-    code = lib.pxl_rows_find(block, len(block), key, len(key), payload)
-    if code < 0:
-        raise damaged()
-    return None if code == lib.PXL_ABSENT else ffi.buffer(payload.data, payload.len)[:]
 
 
 def row_before(txn: Any, table: Any, owner: bytes, key: bytes | None, gone: Container[bytes] = ()) -> bytes | None:
@@ -131,16 +118,13 @@ def iter_below(txn: Any, table: Any, owner: bytes, prefix: bytes) -> Iterator[tu
             block = bytes(cursor.value()) if _next_of_list(cursor, owner) else None
 
 
-def damaged() -> StoreDamagedError:
-    """What to raise for a block that cannot be walked."""
-    return StoreDamagedError("a row block is damaged", remedy="delete the index and build it anew from its source")
-
-
 # --- changing ---
 
 
 def apply_rows(txn: Any, table: Any, owner: bytes, changes: Changes) -> None:
     """Set and remove rows of one list.  Setting what is there, or removing what is not, changes nothing."""
+    if len(changes) == 1 and edit_row(txn, table, owner, *changes[0], _EDITED_BYTES):
+        return
     with txn.cursor(db=table) as cursor:
         at = 0
         while at < len(changes):
@@ -149,14 +133,13 @@ def apply_rows(txn: Any, table: Any, owner: bytes, changes: Changes) -> None:
                 put_list(txn, table, owner, [(key, row) for key, row in changes[at:] if row is not None])
                 return
             current = cursor.key(), block
-            if at + 1 == len(changes) and _edit_alone(txn, table, current, changes[at]):
-                return
             following = (cursor.key(), bytes(cursor.value())) if _next_of_list(cursor, owner) else None
             upper = None if following is None else following[0][len(owner) :]
             first = at
             while at < len(changes) and (upper is None or changes[at][0] < upper):
                 at += 1
-            _rewrite(txn, table, owner, current, following, changes[first:at])
+            if at - first > 1 or not edit_row(txn, table, owner, *changes[first], _EDITED_BYTES):
+                _rewrite(txn, table, owner, current, following, changes[first:at])
 
 
 def _next_of_list(cursor: Any, owner: bytes) -> bool:
@@ -191,8 +174,7 @@ def remove_list(txn: Any, table: Any, owner: bytes) -> None:
 
 def _rewrite(txn: Any, table: Any, owner: bytes, current: _Block, following: _Block | None, changes: Changes) -> None:
     """Write a block anew, together with the one that follows if that keeps blocks few."""
-    written = _edited(current, changes[0]) if len(changes) == 1 else []
-    written = written or _cut_again(owner, current, changes)
+    written = _cut_again(owner, current, changes)
     if following is not None and _should_join(written, following[1]):
         written = _cut_again(owner, current, changes, following[1], _target(written, following[1]))
         txn.delete(following[0], db=table)
@@ -201,31 +183,6 @@ def _rewrite(txn: Any, table: Any, owner: bytes, current: _Block, following: _Bl
             txn.put(key, block, db=table)
     if not written:
         _remove_last(txn, table, owner, current[0])
-
-
-def _edit_alone(txn: Any, table: Any, current: _Block, change: tuple[bytes, bytes | None]) -> bool:
-    """Change one row where that leaves a block that cannot be joined with another; False: nothing done."""
-    for place, block in _edited(current, change):
-        if len(block) < _JOINED_BYTES and block[0] & MORE:
-            return False
-        if block != current[1]:
-            txn.put(place, block, db=table)
-        return True
-    return False
-
-
-def _edited(current: _Block, change: tuple[bytes, bytes | None]) -> list[_Block]:
-    """A block with one row set or removed in its place, which nearly all that happens to one mailbox is; nothing if
-    that leaves no block, or more than one.
-    """
-    (place, block), (key, payload), out = current, change, _kept_room()
-    pointer, size = (ffi.NULL, 0) if payload is None else (payload, len(payload))
-    length = lib.pxl_rows_edit(block, len(block), key, len(key), pointer, size, out, _EDITED_BYTES)
-    if length == lib.PXL_E_BLOCK:
-        raise damaged()
-    if not length:
-        return [current]
-    return [(place, ffi.buffer(out, length)[:])] if 1 < length <= PAGE_BYTES else []
 
 
 def _should_join(written: list[_Block], following: bytes) -> bool:
@@ -289,15 +246,6 @@ def _kept_cutter() -> Any:
     except AttributeError:
         _kept.cutter = _cutter()
         return _kept.cutter
-
-
-def _kept_room() -> Any:
-    """This thread's own _EDITED_BYTES, for one block after the other."""
-    try:
-        return _kept.room
-    except AttributeError:
-        _kept.room = ffi.new(f"uint8_t[{_EDITED_BYTES}]")
-        return _kept.room
 
 
 def new_inversion(seed: int | None = None) -> Any:

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from pyxlist._version import VERSION as RELEASE
+from pyxlist.index._store import find_block
 from pyxlist.index.layout import STRETCH, WHOLE_TABLE
 
 __all__ = ["cut_stretches", "forget_digests", "pack_digest", "put_digests", "read_stretches", "seed_of"]
@@ -53,14 +54,11 @@ def put_digests(txn: Any, tables: dict[str, Any], digests: Mapping[bytes, bytes]
 
 def forget_digests(txn: Any, tables: dict[str, Any], keys: Iterable[bytes]) -> None:
     """Take away the digests of the stretches that mailboxes with these key names, ascending, are in."""
-    with txn.cursor(db=tables["generations"]) as cursor:
-        for key in keys:
-            sought = STRETCH + key
-            there = cursor.set_range(sought)
-            if not (there and cursor.key() == sought):
-                there = cursor.prev() if there else cursor.last()
-            if there and cursor.value() and cursor.key().startswith(STRETCH):
-                cursor.put(cursor.key(), b"")
+    generations = tables["generations"]
+    for key in keys:
+        stretch = find_block(txn, generations, STRETCH, key)
+        if stretch is not None and stretch[1]:
+            txn.put(stretch[0], b"", db=generations)
 
 
 def cut_stretches(txn: Any, tables: dict[str, Any]) -> None:

@@ -8,21 +8,24 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final, TypeVar
 
 from pyxlist._pxl import lib
 from pyxlist.config import Config
 from pyxlist.entry import Entry
+from pyxlist.index._store import find_row
 from pyxlist.index.durability import Durability
 from pyxlist.index.env import WRITE_TIMEOUT_S, Store
 from pyxlist.index.generations import touch
 from pyxlist.index.layout import LOOKUP, WHOLE_TABLE, pack_meta, unpack_meta
-from pyxlist.index.rows import apply_rows, find_row, iter_below, iter_list, put_list, remove_list
+from pyxlist.index.rows import apply_rows, iter_below, iter_list, put_list, remove_list
 from pyxlist.index.write import Change, apply_changes
 from pyxlist.names import HIERARCHY_SEPARATOR, octets_of
 
 __all__ = ["Transaction", "begin_write"]
+
+Verbs = TypeVar("Verbs")
 
 _REMEMBERED: Final = 4096  # rows and entries that one transaction keeps at hand
 
@@ -183,14 +186,18 @@ def _config_of(packed: bytes) -> Config:
 
 @contextlib.contextmanager
 def begin_write(
-    store: Store, timeout_s: float = WRITE_TIMEOUT_S, durability: Durability = Durability.EVERY_COMMIT
-) -> Iterator[Transaction]:
-    """The write transaction of a `with` block: committed when the block ends, undone when it raises.
+    store: Store,
+    verbs: Callable[[Transaction], Verbs],
+    timeout_s: float = WRITE_TIMEOUT_S,
+    durability: Durability = Durability.EVERY_COMMIT,
+) -> Iterator[Verbs]:
+    """The write transaction of a `with` block, as these verbs on it: committed when the block ends, undone when it
+    raises.
 
     Raises StoreBusyError when another holds the lock for longer than `timeout_s`, StoreFullError when there
     is no room; nothing of the block is kept then.
     """
     with store.write(timeout_s, durability) as txn:
         transaction = Transaction(txn, store.tables)
-        yield transaction
+        yield verbs(transaction)
         transaction.flush()

@@ -1,0 +1,239 @@
+/* _store.c - what every change does some times over: a look at the data file, a row found, a row set or removed.
+ *
+ * A durable change waits for the disk twice, and what runs after a wait finds its code and data in no cache of the
+ * processor.  Then a step of the interpreter costs three times what it does in a loop: in Python these few functions
+ * would be a tenth of the whole change.  What they do not do, the rare, stays in rows.py.
+ *
+ * Written against the stable ABI of CPython 3.11.
+ */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE          /* statx */
+#endif
+#include "_lmdb.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#ifdef __linux__
+#include <sys/sysmacros.h>
+#endif
+
+enum {
+    LARGEST_EDIT = 1 << 14   /* room for a block, a row and PXL_EDIT_ROOM; what is longer is cut anew */
+};
+
+static struct {
+    PyObject *get_cursor, *put;                                     /* of a Transaction */
+    PyObject *set_range, *prev, *last, *key, *item;                 /* of a Cursor */
+} lmdb;
+
+static PyObject *raise_damaged(void)
+{
+    PyObject *module = PyImport_ImportModule("pyxlist.index.faults");
+    PyObject *error = module ? PyObject_CallMethod(module, "damaged", NULL) : NULL;
+
+    Py_XDECREF(module);
+    if (!error) return NULL;
+    PyErr_SetObject((PyObject *)Py_TYPE(error), error);
+    Py_DECREF(error);
+    return NULL;
+}
+
+/* ---- blocks ------------------------------------------------------------------------------------- */
+
+typedef struct {
+    PyObject *item, *key, *value;    /* (key, value) as py-lmdb gave it, and the two borrowed from it */
+    pxl_slice octets;                /* of the value */
+} found_block;
+
+static bool starts_with(pxl_slice key, pxl_slice owner)
+{
+    return key.len >= owner.len && !memcmp(key.data, owner.data, owner.len);
+}
+
+/* The first octets of owner and key that make a key of LMDB's. */
+static PyObject *sought_of(pxl_slice owner, pxl_slice key)
+{
+    char sought[LONGEST_KEY];
+    const size_t first = owner.len < LONGEST_KEY ? owner.len : LONGEST_KEY;
+    const size_t second = key.len < LONGEST_KEY - first ? key.len : LONGEST_KEY - first;
+
+    memcpy(sought, owner.data, first);
+    if (second) memcpy(sought + first, key.data, second);
+    return PyBytes_FromStringAndSize(sought, (Py_ssize_t)(first + second));
+}
+
+/* Move to the last key that is not above `sought`.  1, 0 where all are above, -1 with what was raised. */
+static int move_to(PyObject *cursor, PyObject *sought)
+{
+    int there = truth(PyObject_CallFunctionObjArgs(lmdb.set_range, cursor, sought, NULL)), same;
+    PyObject *key;
+
+    if (there <= 0) return there ? there : moved(lmdb.last, cursor);
+    if (!(key = PyObject_CallFunctionObjArgs(lmdb.key, cursor, NULL))) return -1;
+    same = PyObject_RichCompareBool(key, sought, Py_EQ);
+    Py_DECREF(key);
+    return same ? same : moved(lmdb.prev, cursor);
+}
+
+/* The block that the cursor is on: 1, or 0 where it is not one of this owner's. */
+static int current_block(PyObject *cursor, pxl_slice owner, found_block *block)
+{
+    pxl_slice key;
+
+    if (!(block->item = PyObject_CallFunctionObjArgs(lmdb.item, cursor, NULL))) return -1;
+    if ((block->key = PyTuple_GetItem(block->item, 0)) && octets_of(block->key, &key)
+        && (block->value = PyTuple_GetItem(block->item, 1)) && octets_of(block->value, &block->octets)
+        && starts_with(key, owner))
+        return 1;
+    Py_CLEAR(block->item);
+    return PyErr_Occurred() ? -1 : 0;
+}
+
+/* The block of a list that would hold `key`: 1, 0 for an empty list, -1 with what was raised. */
+static int block_holding(PyObject *txn, PyObject *table, pxl_slice owner, pxl_slice key, found_block *block)
+{
+    PyObject *sought = sought_of(owner, key), *cursor = NULL;
+    int found = -1;
+
+    if (sought && (cursor = PyObject_CallFunctionObjArgs(lmdb.get_cursor, txn, table, NULL))) {
+        found = move_to(cursor, sought);
+        if (found > 0) found = current_block(cursor, owner, block);
+    }
+    Py_XDECREF(sought);
+    Py_XDECREF(cursor);
+    return found;
+}
+
+static PyObject *store_find_block(PyObject *module, PyObject *const *args, Py_ssize_t count)
+{
+    found_block block;
+    pxl_slice owner, key;
+    int found;
+
+    (void)module;
+    if (!fast_arguments(count, 4) || !octets_of(args[2], &owner) || !octets_of(args[3], &key)) return NULL;
+    found = block_holding(args[0], args[1], owner, key, &block);
+    if (found <= 0) return found ? NULL : Py_NewRef(Py_None);
+    return block.item;
+}
+
+/* ---- rows --------------------------------------------------------------------------------------- */
+
+static PyObject *store_find_row(PyObject *module, PyObject *const *args, Py_ssize_t count)
+{
+    pxl_slice owner, key, payload;
+    found_block block;
+    PyObject *row = NULL;
+    int found;
+
+    (void)module;
+    if (!fast_arguments(count, 4) || !octets_of(args[2], &owner) || !octets_of(args[3], &key)) return NULL;
+    found = block_holding(args[0], args[1], owner, key, &block);
+    if (found <= 0) return found ? NULL : Py_NewRef(Py_None);
+    found = pxl_rows_find(block.octets.data, block.octets.len, key.data, key.len, &payload);
+    if (found < 0)
+        row = raise_damaged();
+    else if (found == PXL_ABSENT)
+        row = Py_NewRef(Py_None);
+    else
+        row = PyBytes_FromStringAndSize((const char *)payload.data, (Py_ssize_t)payload.len);
+    Py_DECREF(block.item);
+    return row;
+}
+
+/* Put an edited block in its place where it may stand so: not empty, on one page, and the list's last or too full to be
+ * joined with the one after it.  1, 0 where it may not, -1 with what was raised. */
+static int put_edited(PyObject *txn, PyObject *table, const found_block *block, pxl_slice edited, PyObject *limits)
+{
+    unsigned joined, page;
+    PyObject *octets;
+    int done;
+
+    if (!PyArg_ParseTuple(limits, "II", &joined, &page)) return -1;
+    if (edited.len <= 1 || edited.len > page || (edited.len < joined && *edited.data & PXL_BLOCK_MORE)) return 0;
+    if (!(octets = PyBytes_FromStringAndSize((const char *)edited.data, (Py_ssize_t)edited.len))) return -1;
+    done = truth(PyObject_CallFunctionObjArgs(lmdb.put, txn, block->key, octets, Py_True, Py_True, Py_False, table, NULL));
+    Py_DECREF(octets);
+    return done < 0 ? -1 : 1;
+}
+
+static PyObject *store_edit_row(PyObject *module, PyObject *const *args, Py_ssize_t count)
+{
+    pxl_slice owner, key, payload = {NULL, 0};
+    uint8_t edited[LARGEST_EDIT];
+    found_block block;
+    int64_t len;
+    int done;
+
+    (void)module;
+    if (!fast_arguments(count, 6) || !octets_of(args[2], &owner) || !octets_of(args[3], &key)
+        || (args[4] != Py_None && !octets_of(args[4], &payload)))
+        return NULL;
+    done = block_holding(args[0], args[1], owner, key, &block);
+    if (done <= 0) return done ? NULL : PyBool_FromLong(0);
+    len = pxl_rows_edit(block.octets.data, block.octets.len, key.data, key.len, payload.data, payload.len, edited,
+                        sizeof edited);
+    if (len == PXL_E_BLOCK)
+        done = raise_damaged() ? 0 : -1;
+    else if (len)
+        done = len < 0 ? 0 : put_edited(args[0], args[1], &block, (pxl_slice){edited, (size_t)len}, args[5]);
+    Py_DECREF(block.item);
+    return done < 0 ? NULL : PyBool_FromLong(done);
+}
+
+/* ---- the file ----------------------------------------------------------------------------------- */
+
+/* The two numbers of a file and its length, but not its times: Linux writes those of a file that somebody asked for
+ * more finely from then on, and every sync of such a file takes a fifth longer (multigrain timestamps, since 6.13). */
+static int look_at(const char *path, struct stat *status)
+{
+#ifdef STATX_INO
+    struct statx found;
+
+    if (statx(AT_FDCWD, path, 0, STATX_INO | STATX_SIZE, &found)) return -1;
+    status->st_dev = makedev(found.stx_dev_major, found.stx_dev_minor);
+    status->st_ino = found.stx_ino;
+    status->st_size = (off_t)found.stx_size;
+    return 0;
+#else
+    return stat(path, status);
+#endif
+}
+
+static PyObject *store_file_at(PyObject *module, PyObject *path)
+{
+    struct stat status;
+    pxl_slice octets;
+
+    (void)module;
+    if (!octets_of(path, &octets)) return NULL;
+    if (look_at((const char *)octets.data, &status)) return PyErr_SetFromErrno(PyExc_OSError);
+    return Py_BuildValue("KKK", (unsigned long long)status.st_dev, (unsigned long long)status.st_ino,
+                         (unsigned long long)status.st_size);
+}
+
+/* ---- the module --------------------------------------------------------------------------------- */
+
+#define FAST(function) (PyCFunction)(void (*)(void))(function)
+
+static PyMethodDef functions[] = {
+    {"find_block", FAST(store_find_block), METH_FASTCALL, NULL},
+    {"find_row", FAST(store_find_row), METH_FASTCALL, NULL},
+    {"edit_row", FAST(store_edit_row), METH_FASTCALL, NULL},
+    {"file_at", store_file_at, METH_O, NULL},
+    {NULL, NULL, 0, NULL},
+};
+
+static struct PyModuleDef definition = {PyModuleDef_HEAD_INIT, "pyxlist.index._store", NULL, -1, functions, NULL, NULL, NULL, NULL};
+
+static const lmdb_method wanted[] = {
+    {"Transaction", "cursor", &lmdb.get_cursor}, {"Transaction", "put", &lmdb.put}, {"Cursor", "set_range", &lmdb.set_range},
+    {"Cursor", "prev", &lmdb.prev},              {"Cursor", "last", &lmdb.last},    {"Cursor", "key", &lmdb.key},
+    {"Cursor", "item", &lmdb.item},
+};
+
+PyMODINIT_FUNC PyInit__store(void)
+{
+    return find_methods(wanted, sizeof wanted / sizeof *wanted) ? PyModule_Create(&definition) : NULL;
+}
