@@ -23,7 +23,7 @@ from pyxlist.index.datafile import identity_at
 from pyxlist.index.durability import Durability
 from pyxlist.index.env import WRITE_TIMEOUT_S, Store, open_store
 from pyxlist.index.read import Reader
-from pyxlist.index.transaction import begin_write
+from pyxlist.index.transaction import Writing
 from pyxlist.names import key_from_internal
 from pyxlist.namespace import Namespace
 from pyxlist.policy import CYRUS, Policy
@@ -168,7 +168,7 @@ class Index:
         """
         if self.readonly:
             raise StoreError("opened read-only", path=self._store.path, remedy="open it with readonly=False")
-        return begin_write(self._store, Hooks, timeout_s, durability)
+        return Writing(self._store, Hooks, timeout_s, durability)
 
     def changes(self, view: View, since: Changes | bytes | None = None) -> Changes:
         """Which external names of a view appeared, vanished, or changed rights or attributes since an

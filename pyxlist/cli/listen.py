@@ -16,6 +16,7 @@ from pyxlist.follow.follower import Follower
 from pyxlist.follow.notify import iter_json, serve
 from pyxlist.index.env import open_store
 from pyxlist.index.rescan import want_rescan
+from pyxlist.index.writing import write
 
 __all__ = ["command"]
 
@@ -93,7 +94,7 @@ class _Applying:
 
     def begin(self) -> None:
         """What happened before we listened was told to nobody."""
-        with self._store.write() as txn:
+        with write(self._store) as txn:
             want_rescan(txn, self._store.tables, "events before this listener began")
 
     def take(self, messages: list[bytes]) -> None:

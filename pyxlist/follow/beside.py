@@ -24,6 +24,7 @@ from pyxlist.index.checkpoint import keep_settled
 from pyxlist.index.env import Store, open_store
 from pyxlist.index.layout import LOOKUP, unpack_meta
 from pyxlist.index.subscriptions import SubscriptionFile, find_files
+from pyxlist.index.writing import write
 from pyxlist.names import octets_of
 
 __all__ = ["Beside"]
@@ -140,7 +141,7 @@ class Beside:
 
 
 def _write(store: Store, table: str, lists: companions.Lists, only: list[bytes]) -> bool:
-    with store.write() as txn:
+    with write(store) as txn:
         changed = companions.replace_lists(txn, store.tables, table, lists, only)
         if changed:
             keep_settled(txn, store.tables)

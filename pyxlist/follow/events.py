@@ -31,7 +31,7 @@ from pyxlist.follow.uri import mailbox_of_uri
 from pyxlist.index.companions import key_of_uniqueid
 from pyxlist.index.env import Store
 from pyxlist.index.rescan import want_rescan
-from pyxlist.index.transaction import Transaction, begin_write
+from pyxlist.index.transaction import Transaction, Writing
 from pyxlist.names import internal_from_key, octets_of, owner_of
 
 __all__ = ["Applier", "Event", "read_event"]
@@ -103,7 +103,7 @@ class Applier:
     def apply(self, events: Iterable[Event]) -> list[str]:
         """Apply events in one transaction; the reasons for a rescan that they gave, which are recorded in it."""
         reasons: list[str] = []
-        with begin_write(self._store, _Work) as work:
+        with Writing(self._store, _Work) as work:
             transaction = work.transaction
             for event in events:
                 reason = self._apply(work, event)

@@ -26,6 +26,7 @@ from pyxlist.index.durability import Durability
 from pyxlist.index.env import Store, open_store
 from pyxlist.index.replay import Replayed, replay
 from pyxlist.index.rescan import forget_rescan, read_rescan
+from pyxlist.index.writing import write
 
 __all__ = ["FollowReport", "Follower"]
 
@@ -167,7 +168,7 @@ class Follower:
         It need not wait for the disk: what a power loss takes of it is in the source still.
         """
         try:
-            with store.write(durability=_DURABLE) as txn:
+            with write(store, durability=_DURABLE) as txn:
                 if read_checkpoint(txn, store.tables) != checkpoint:
                     raise _Raced
                 return replay(txn, store.tables, checkpoint, changes, reached)
@@ -255,7 +256,7 @@ class Follower:
     def _forget(self, token: list[str]) -> None:
         if token:
             store = self.opened_store()
-            with store.write() as txn:
+            with write(store) as txn:
                 forget_rescan(txn, store.tables, token)
 
 

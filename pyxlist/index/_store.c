@@ -13,7 +13,9 @@
 
 #include <fcntl.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
+#include <unistd.h>
 #ifdef __linux__
 #include <sys/sysmacros.h>
 #endif
@@ -182,11 +184,29 @@ static PyObject *store_edit_row(PyObject *module, PyObject *const *args, Py_ssiz
     return done < 0 ? NULL : PyBool_FromLong(done);
 }
 
+/* ---- the lock ----------------------------------------------------------------------------------- */
+
+/* Lock the writer's file if both locks can be had at once; whose turn it is next is nobody's business then. */
+static PyObject *store_take_turn(PyObject *module, PyObject *const *args, Py_ssize_t count)
+{
+    int turn, writer, taken;
+
+    (void)module;
+    if (!fast_arguments(count, 2)) return NULL;
+    turn = (int)PyLong_AsLong(args[0]);
+    writer = (int)PyLong_AsLong(args[1]);
+    if (PyErr_Occurred()) return NULL;
+    if (flock(turn, LOCK_EX | LOCK_NB)) return PyBool_FromLong(0);
+    taken = !flock(writer, LOCK_EX | LOCK_NB);
+    flock(turn, LOCK_UN);
+    return PyBool_FromLong(taken);
+}
+
 /* ---- the file ----------------------------------------------------------------------------------- */
 
 /* The two numbers of a file and its length, but not its times: Linux writes those of a file that somebody asked for
  * more finely from then on, and every sync of such a file takes a fifth longer (multigrain timestamps, since 6.13). */
-static int look_at(const char *path, struct stat *status)
+static int ask_for(const char *path, struct stat *status)
 {
 #ifdef STATX_INO
     struct statx found;
@@ -208,9 +228,21 @@ static PyObject *store_file_at(PyObject *module, PyObject *path)
 
     (void)module;
     if (!octets_of(path, &octets)) return NULL;
-    if (look_at((const char *)octets.data, &status)) return PyErr_SetFromErrno(PyExc_OSError);
-    return Py_BuildValue("KKK", (unsigned long long)status.st_dev, (unsigned long long)status.st_ino,
-                         (unsigned long long)status.st_size);
+    if (ask_for((const char *)octets.data, &status)) return PyErr_SetFromErrno(PyExc_OSError);
+    return Py_BuildValue("KK", (unsigned long long)status.st_dev, (unsigned long long)status.st_ino);
+}
+
+static PyObject *store_look_at(PyObject *module, PyObject *const *args, Py_ssize_t count)
+{
+    struct stat status;
+    pxl_slice path, mark;
+
+    (void)module;
+    if (!fast_arguments(count, 2) || !octets_of(args[0], &path) || !octets_of(args[1], &mark)) return NULL;
+    if (ask_for((const char *)path.data, &status)) return PyErr_SetFromErrno(PyExc_OSError);
+    return Py_BuildValue("KKKO", (unsigned long long)status.st_dev, (unsigned long long)status.st_ino,
+                         (unsigned long long)status.st_size,
+                         access((const char *)mark.data, F_OK) ? Py_False : Py_True);
 }
 
 /* ---- the module --------------------------------------------------------------------------------- */
@@ -221,7 +253,9 @@ static PyMethodDef functions[] = {
     {"find_block", FAST(store_find_block), METH_FASTCALL, NULL},
     {"find_row", FAST(store_find_row), METH_FASTCALL, NULL},
     {"edit_row", FAST(store_edit_row), METH_FASTCALL, NULL},
+    {"take_turn", FAST(store_take_turn), METH_FASTCALL, NULL},
     {"file_at", store_file_at, METH_O, NULL},
+    {"look_at", FAST(store_look_at), METH_FASTCALL, NULL},
     {NULL, NULL, 0, NULL},
 };
 

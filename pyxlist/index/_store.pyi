@@ -12,5 +12,11 @@ def edit_row(txn: Any, table: Any, owner: bytes, key: bytes, payload: bytes | No
     first of `limits` must be its list's last, none is longer than the second.  False: nothing done.
     """
 
-def file_at(path: bytes, /) -> tuple[int, int, int]:
-    """Device, inode and octets of a file, without asking for its times.  Raises OSError."""
+def file_at(path: bytes, /) -> tuple[int, int]:
+    """Device and inode of a file, without asking for its times.  Raises OSError."""
+
+def look_at(path: bytes, mark: bytes, /) -> tuple[int, int, int, bool]:
+    """Device, inode and octets of a file, and whether there is another one.  Raises OSError for the first."""
+
+def take_turn(turn: int, writer: int, /) -> bool:
+    """Lock the second of two open files by flock(2), if both are free; the first is left unlocked."""

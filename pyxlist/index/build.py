@@ -36,6 +36,7 @@ from pyxlist.index.layout import iter_blocks, pack_meta, unpack_meta
 from pyxlist.index.rows import new_inversion
 from pyxlist.index.stretches import put_digests, read_stretches, seed_of
 from pyxlist.index.write import apply_changes
+from pyxlist.index.writing import write
 
 __all__ = ["BuildReport", "build", "is_vacant"]
 
@@ -354,7 +355,7 @@ def _update(
 ) -> BuildReport:
     store = open_store(path)
     try:
-        with store.write() as txn:
+        with write(store) as txn:
             inversion = new_inversion(seed_of(txn.get(b"build", db=store.tables["meta"]) or b""))
             comparison = Comparison(txn, store.tables, inversion, reader, header, told)
             changes = list(comparison.differences(read_stretches(txn, store.tables)))

@@ -26,10 +26,9 @@ _META: Final = struct.Struct("<16x I I Q Q I 44x 48x Q Q")
 def identity_at(directory: str | os.PathLike[str]) -> tuple[int, int] | None:
     """Device and inode of the data file of an index directory; None where there is none."""
     try:
-        device, inode, _length = file_at(os.fsencode(os.path.join(directory, DATA)))
+        return file_at(os.fsencode(os.path.join(directory, DATA)))
     except OSError:
         return None
-    return device, inode
 
 
 def promised_bytes(path: pathlib.Path) -> int:

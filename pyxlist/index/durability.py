@@ -16,9 +16,9 @@ from typing import Any, ClassVar, Final
 from pyxlist.errors import StoreDamagedError
 from pyxlist.index.datafile import REBUILD
 
-__all__ = ["Durability", "Syncer", "keep_mark", "refuse_unsynced"]
+__all__ = ["UNSYNCED", "Durability", "Syncer", "keep_mark", "refuse_unsynced"]
 
-_MARK: Final = "unsynced"
+UNSYNCED: Final = "unsynced"
 _BOOT_ID: Final = pathlib.Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -114,12 +114,12 @@ def mark_unsynced(directory: pathlib.Path) -> None:
 
     The mark comes into being whole: one without its boot would refuse an index that nothing has happened to.
     """
-    fresh = directory / f"{_MARK}.new"
+    fresh = directory / f"{UNSYNCED}.new"
     with open(fresh, "w", encoding="ascii") as file:
         file.write(_boot_id())
         file.flush()
         os.fsync(file.fileno())
-    fresh.replace(directory / _MARK)
+    fresh.replace(directory / UNSYNCED)
     descriptor = os.open(directory, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -127,22 +127,17 @@ def mark_unsynced(directory: pathlib.Path) -> None:
         os.close(descriptor)
 
 
-def is_unsynced(directory: pathlib.Path) -> bool:
-    """Whether the mark is there."""
-    return os.access(f"{directory}/{_MARK}", os.F_OK)  # asked for every transaction
-
-
 def clear_unsynced(directory: pathlib.Path) -> None:
     """Take the mark away, after everything has been synced."""
-    (directory / _MARK).unlink(missing_ok=True)
+    (directory / UNSYNCED).unlink(missing_ok=True)
 
 
-def keep_mark(directory: pathlib.Path, env: Any, durability: Durability) -> None:
+def keep_mark(directory: pathlib.Path, env: Any, durability: Durability, marked: bool) -> None:
     """Set or, once all is synced, take away the mark, as the next commit needs it.  Raises OSError, lmdb.Error."""
     if durability.within_ms is None:
-        if not is_unsynced(directory):
+        if not marked:
             mark_unsynced(directory)
-    elif is_unsynced(directory):
+    elif marked:
         env.sync(True)
         clear_unsynced(directory)
 
@@ -150,7 +145,7 @@ def keep_mark(directory: pathlib.Path, env: Any, durability: Durability) -> None
 def refuse_unsynced(directory: pathlib.Path) -> None:
     """Raise StoreDamagedError for an index whose mark is from before the machine last started."""
     try:
-        boot_id = (directory / _MARK).read_text(encoding="ascii")
+        boot_id = (directory / UNSYNCED).read_text(encoding="ascii")
     except OSError:
         return
     if boot_id != _boot_id():

@@ -28,9 +28,9 @@ from typing import Any, Final
 import lmdb
 
 from pyxlist.errors import StoreBusyError, StoreError, StoreFullError
-from pyxlist.index._store import file_at
+from pyxlist.index._store import look_at
 from pyxlist.index.datafile import DATA, identity_at, refuse_network, refuse_truncated, reserve_length
-from pyxlist.index.durability import Durability, Syncer, keep_mark, refuse_unsynced
+from pyxlist.index.durability import UNSYNCED, Durability, Syncer, keep_mark, refuse_unsynced
 from pyxlist.index.faults import MAP_BYTES, MAX_READERS, refuse_other_version, store_error
 from pyxlist.index.layout import TABLES, VERSION, pack_meta
 from pyxlist.index.lock import WriterLock
@@ -56,9 +56,9 @@ class Store:
     def __init__(self, path: pathlib.Path, *, create: bool = False) -> None:
         self.path = path.absolute()  # daemons change their directory
         self.data = self.path / DATA
-        self._data_path = os.fsencode(self.data)
-        self._length = 0  # octets of the data file when it was last looked at
-        self._lock = WriterLock(self.path)
+        self._paths = os.fsencode(self.data), os.fsencode(self.path / UNSYNCED)
+        self._octets = 0  # of the data file when it was last looked at
+        self.lock = WriterLock(self.path)
         self.users = 0
         self.pid = os.getpid()
         self.env: Any = None
@@ -67,8 +67,10 @@ class Store:
         self._writing = create
         self._syncing = not create  # whether commits order their pages on disk
         self._closed = False
+        self.ready: Durability | None = None  # how a transaction may be begun at once; changed by who holds the lock
+        self.newest = -1  # the transaction after which the file's length was reserved last
         self._broken = False  # a write failed so that LMDB wants to be opened again
-        self._syncer = Syncer()
+        self.syncer = Syncer()
         self.watch = ReaderWatch(self.path)
         _stores.add(self)
         if create:
@@ -90,7 +92,7 @@ class Store:
             self._writing = os.access(self.data, os.W_OK)
             if self._writing:
                 try:
-                    stack.enter_context(self._lock.held(0))
+                    stack.enter_context(self.lock.hold(0))
                 except StoreError:
                     self._writing = False
             self._open()
@@ -116,18 +118,26 @@ class Store:
             self.env.reader_check()
         except lmdb.Error as error:
             raise self.translate(error) from error
-        self._broken = False
+        self._broken, self.ready, self.newest = False, None, -1
         self.pid = os.getpid()
 
     def prepare_writing(self, durability: Durability = Durability.EVERY_COMMIT) -> None:
         """Make the environment one that writes so; StoreError where the files may not be written."""
+        self._refuse_closed()
+        self.check_fork()
         if self._writes_as(durability):
             return
         if not os.access(self.data, os.W_OK):
             self.refuse_replaced()
             raise StoreError("the index is read-only here", path=self.path, remedy="check the directory's permissions")
-        with self._lock.held(WRITE_TIMEOUT_S):
+        with self.lock.hold(WRITE_TIMEOUT_S):
+            self.make_ready(durability)
+
+    def make_ready(self, durability: Durability) -> None:
+        """The same for who holds the lock: `ready` is this when it is done."""
+        if not self._writes_as(durability):
             self._reopen(durability)
+        self.ready = durability
 
     def _writes_as(self, durability: Durability) -> bool:
         return self._writing and self._syncing == (durability.within_ms is not None) and not self._broken
@@ -141,7 +151,7 @@ class Store:
             try:
                 self._await_own_readers()
                 self.sync_now()
-                self._syncer.close(self.env)
+                self.syncer.close(self.env)
                 self._writing, self._syncing = True, durability.within_ms is not None
                 self._open()
             finally:
@@ -154,7 +164,7 @@ class Store:
                 self.pid = 0
                 try:
                     self._await_own_readers()
-                    self._syncer.close(env)
+                    self.syncer.close(env)
                     self._open_without_waiting()
                 finally:
                     self.pid = os.getpid()
@@ -177,7 +187,7 @@ class Store:
         with _registry_lock:
             if self.pid != os.getpid():
                 self._refuse_closed()
-                self._syncer = Syncer()  # whoever was syncing is not in this process
+                self.syncer = Syncer()  # whoever was syncing is not in this process
                 self.env.close()
                 self._open_what_is_there()
 
@@ -237,89 +247,75 @@ class Store:
         finally:
             txn.abort()
 
-    # --- writing ---
+    # --- the steps of writing (writing.py) ---
 
-    @contextlib.contextmanager
-    def write(
-        self, timeout_s: float = WRITE_TIMEOUT_S, durability: Durability = Durability.EVERY_COMMIT
-    ) -> Iterator[Any]:
-        """The one write transaction: committed when the block ends, undone when it raises.
+    def look_at_file(self, durability: Durability) -> None:
+        """Before a transaction begins.  Raises StoreError for an index that was deleted or replaced."""
+        marked = self.refuse_replaced()
+        if marked or durability.within_ms is None:
+            try:
+                keep_mark(self.path, self.env, durability, marked)
+            except OSError as error:
+                raise self._unwritable(error) from error
 
-        Raises StoreBusyError when another holds the lock for longer than `timeout_s`, and says which;
-        StoreFullError when there is no room, with nothing of the transaction kept; StoreError for an index
-        that was deleted or replaced, and after a fork inside the block.
+    def refuse_replaced(self) -> bool:
+        """Raise StoreError when what is open is not what stands at the path any more; whether it has the mark of one
+        that is written without syncing.
         """
-        self._refuse_closed()
-        if not self.pid:  # being opened again, or inherited through a fork
-            self.check_fork()
-        if not self._writes_as(durability):
-            self.prepare_writing(durability)
         try:
-            with self._lock.held(timeout_s):
-                if not self._writes_as(durability):  # another thread, whose turn it was before, writes otherwise
-                    self._reopen(durability)
-                self._prepare_file(durability)
-                self.watch.look(self.env)
-                pid, txn = os.getpid(), self.env.begin(write=True)
-                try:
-                    yield txn
-                except BaseException:
-                    if pid == os.getpid():
-                        txn.abort()
-                    raise
-                if pid != os.getpid():
-                    raise StoreError("a write transaction does not cross a fork", path=self.path)
-                txn.commit()
-                newest = self._look_after()
-            # The next writer may begin: what it makes durable includes this.
-            self._make_durable(durability, newest)
-        except lmdb.Error as error:
-            self._broken = not isinstance(error, lmdb.MapFullError)
-            raise self.translate(error) from error
-
-    def refuse_replaced(self) -> int:
-        """Raise StoreError when what is open is not what stands at the path any more.  The file's length in octets."""
-        try:
-            device, inode, length = file_at(self._data_path)
+            device, inode, self._octets, marked = look_at(*self._paths)
         except OSError:
             raise StoreError("the index was deleted while it was open", path=self.path) from None
         if (device, inode) != self.identity:
             raise StoreError("the index was replaced while it was open", path=self.path, remedy="open it again")
-        return length
+        return marked
 
-    def _prepare_file(self, durability: Durability) -> None:
-        self._length = self.refuse_replaced()
+    def reserve(self) -> None:
+        """After another process wrote, which may have died before it reserved.  Raises StoreFullError."""
         try:
             self._reserve_length(self.env.info())
-            keep_mark(self.path, self.env, durability)
         except OSError as error:
-            raise StoreFullError(f"cannot be written: {error.strerror}", path=self.path) from error
+            raise self._unwritable(error) from error
 
-    def _look_after(self) -> int:
+    def look_after(self) -> int:
         """Reserve again, for a transaction that let go more than was reserved; the newest transaction that wrote."""
         info = self.env.info()
-        with contextlib.suppress(OSError):
+        newest: int = info["last_txnid"]
+        try:
             self._reserve_length(info)
-        return int(info["last_txnid"])
+            self.newest = newest
+        except OSError:
+            self.newest = -1  # the next one will say so
+        return newest
 
     def _reserve_length(self, info: dict[str, int]) -> None:
-        self._length = reserve_length(self.data, (info["last_pgno"] + 1) * self._page_bytes, self._length)
+        self._octets = reserve_length(self.data, (info["last_pgno"] + 1) * self._page_bytes, self._octets)
 
-    def _make_durable(self, durability: Durability, newest: int) -> None:
+    def _unwritable(self, error: OSError) -> StoreError:
+        return StoreFullError(f"cannot be written: {error.strerror}", path=self.path)
+
+    def make_durable(self, durability: Durability, newest: int) -> None:
+        """After the lock was let go, with all that was committed since."""
         if durability.within_ms == 0:
-            if not self._syncer.sync(self.env, newest):
+            if not self.syncer.sync(self.env, newest):
                 with _registry_lock:  # whoever opens it again holds it
                     self.env.sync(True)
         elif durability.within_ms is not None:
-            self._syncer.sync_later(durability.within_ms, self.sync_now)
+            self.syncer.sync_later(durability.within_ms, self.sync_now)
 
     def sync_now(self) -> None:
         """Make durable what was promised for later."""
         try:
-            self._syncer.sync_waiting(self.env)
+            self.syncer.sync_waiting(self.env)
         except lmdb.Error as error:
             self._broken = True
             _log.error("%s: commits could not be made durable: %s", self.path, error)
+
+    def failed(self, error: lmdb.Error) -> StoreError:
+        """What an LMDB error means to who was writing; unless all was full, the environment is opened anew next."""
+        if not isinstance(error, lmdb.MapFullError):
+            self._broken, self.ready = True, None
+        return self.translate(error)
 
     def oldest_reader(self) -> tuple[int | None, int]:
         """Process id of the oldest reader, and how many transactions behind the newest it is."""
@@ -336,13 +332,13 @@ class Store:
             self.users -= 1
             if self.users > 0:
                 return
-            self._closed = True
+            self._closed, self.ready = True, None
             for key in [key for key, store in _registry.items() if store is self]:
                 del _registry[key]
-            self._lock.close()
+            self.lock.close()
             if self.pid == os.getpid():
                 self.sync_now()
-                self._syncer.close(self.env)
+                self.syncer.close(self.env)
             else:
                 self.env.close()
 
@@ -401,7 +397,7 @@ def _in_child() -> None:
     global _registry_lock
     _registry_lock = threading.RLock()
     for store in _stores:
-        store.pid = 0
+        store.pid, store.ready = 0, None
 
 
 atexit.register(_sync_all)

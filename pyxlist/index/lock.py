@@ -18,8 +18,9 @@ import weakref
 from typing import Final
 
 from pyxlist.errors import StoreBusyError, StoreError
+from pyxlist.index._store import take_turn
 
-__all__ = ["WriterLock"]
+__all__ = ["Held", "WriterLock"]
 
 _TURN: Final = "turn.lock"
 _WRITER: Final = "writer.lock"
@@ -65,13 +66,21 @@ class WriterLock:
         self._directory = directory
         self._spares: list[_Pair] = []
 
-    def held(self, timeout_s: float) -> _Held:
-        """Hold the lock for a `with` block.
+    def hold(self, timeout_s: float) -> Held:
+        """Hold the lock, until `let_go` or the end of a `with` block.
 
         Raises StoreBusyError after `timeout_s`, naming the holder; StoreError where the lock files cannot be
         opened.
         """
-        return _Held(self, timeout_s)
+        pair = self._take()
+        # What was not locked may be unlocked, so an interrupt can come at any moment of this.
+        try:
+            if not take_turn(pair[0].descriptor, pair[1].descriptor):
+                self._wait_for(pair, time.monotonic() + timeout_s)
+        except BaseException:
+            Held(self, pair).let_go()
+            raise
+        return Held(self, pair)
 
     def close(self) -> None:
         """Close the files that nobody uses."""
@@ -79,7 +88,7 @@ class WriterLock:
             for file in self._spares.pop():
                 file.close()
 
-    def take(self) -> _Pair:
+    def _take(self) -> _Pair:
         """Open files for one holder."""
         try:
             while True:
@@ -101,6 +110,13 @@ class WriterLock:
             gone = error.errno == errno.ENOENT
             message = "no index here any more" if gone else f"{name} cannot be locked: {error.strerror}"
             raise StoreError(message, path=self._directory) from error
+
+    def _wait_for(self, pair: _Pair, limit: float) -> None:
+        try:
+            for file in pair:
+                self.acquire(file, limit)
+        finally:
+            fcntl.flock(pair[0].descriptor, fcntl.LOCK_UN)
 
     def acquire(self, lock: _File, limit: float) -> None:
         """Lock one of the files, or raise StoreBusyError when time.monotonic() is beyond `limit`."""
@@ -125,31 +141,23 @@ class WriterLock:
         return "an unknown holder"
 
 
-class _Held:
-    """The lock of one holder, from the beginning of a `with` block to its end."""
+class Held:
+    """The lock of one holder."""
 
-    def __init__(self, lock: WriterLock, timeout_s: float) -> None:
+    __slots__ = ("_lock", "_pair")
+
+    def __init__(self, lock: WriterLock, pair: _Pair) -> None:
         self._lock = lock
-        self._timeout_s = timeout_s
+        self._pair = pair
 
     def __enter__(self) -> None:
-        limit = time.monotonic() + self._timeout_s
-        self._pair = turn, writer = self._lock.take()
-        # What was not locked may be unlocked, so an interrupt can come at any moment of this.
-        try:
-            try:
-                self._lock.acquire(turn, limit)
-                self._lock.acquire(writer, limit)
-            finally:
-                fcntl.flock(turn.descriptor, fcntl.LOCK_UN)
-        except BaseException:
-            self._let_go()
-            raise
+        pass
 
     def __exit__(self, *_error: object) -> None:
-        self._let_go()
+        self.let_go()
 
-    def _let_go(self) -> None:
+    def let_go(self) -> None:
+        """Hold the lock no more."""
         descriptor = self._pair[1].descriptor
         if descriptor >= 0:  # not closed in a child
             # Although closing would: a child may have inherited the open file.

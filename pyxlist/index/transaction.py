@@ -6,10 +6,9 @@ sees what was written before it, whether it has been applied yet or not.
 
 from __future__ import annotations
 
-import contextlib
 import functools
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from pyxlist._pxl import lib
 from pyxlist.config import Config
@@ -21,9 +20,10 @@ from pyxlist.index.generations import touch
 from pyxlist.index.layout import LOOKUP, WHOLE_TABLE, pack_meta, unpack_meta
 from pyxlist.index.rows import apply_rows, iter_below, iter_list, put_list, remove_list
 from pyxlist.index.write import Change, apply_changes
+from pyxlist.index.writing import Write
 from pyxlist.names import HIERARCHY_SEPARATOR, octets_of
 
-__all__ = ["Transaction", "begin_write"]
+__all__ = ["Transaction", "Writing"]
 
 Verbs = TypeVar("Verbs")
 
@@ -31,7 +31,7 @@ _REMEMBERED: Final = 4096  # rows and entries that one transaction keeps at hand
 
 
 class Transaction:
-    """The one writer of an index.  Made by `begin_write`; used by the thread that made it, until the block
+    """The one writer of an index.  Made by `Writing`; used by the thread that made it, until the block
     ends.
 
     Keys are key names, rows are directory rows (`Entry.pack`).  Raises what `apply_changes` raises.
@@ -184,20 +184,40 @@ def _config_of(packed: bytes) -> Config:
     return Config.from_dict(unpack_meta(packed))
 
 
-@contextlib.contextmanager
-def begin_write(
-    store: Store,
-    verbs: Callable[[Transaction], Verbs],
-    timeout_s: float = WRITE_TIMEOUT_S,
-    durability: Durability = Durability.EVERY_COMMIT,
-) -> Iterator[Verbs]:
-    """The write transaction of a `with` block, as these verbs on it: committed when the block ends, undone when it
-    raises.
+class Writing(Generic[Verbs]):
+    """The write transaction of a `with` block, as verbs on it: committed when the block ends, undone when it raises.
 
-    Raises StoreBusyError when another holds the lock for longer than `timeout_s`, StoreFullError when there
-    is no room; nothing of the block is kept then.
+    Raises as `Write` does; nothing of the block is kept then.
     """
-    with store.write(timeout_s, durability) as txn:
-        transaction = Transaction(txn, store.tables)
-        yield verbs(transaction)
-        transaction.flush()
+
+    __slots__ = ("_arguments", "_transaction", "_verbs", "_write")
+
+    def __init__(
+        self,
+        store: Store,
+        verbs: Callable[[Transaction], Verbs],
+        timeout_s: float = WRITE_TIMEOUT_S,
+        durability: Durability = Durability.EVERY_COMMIT,
+    ) -> None:
+        self._arguments = store, timeout_s, durability
+        self._verbs = verbs
+
+    def __enter__(self) -> Verbs:
+        write = self._write = Write(*self._arguments)
+        try:
+            self._transaction = Transaction(write.txn, self._arguments[0].tables)
+            return self._verbs(self._transaction)
+        except BaseException as error:
+            write.undo(error)
+            raise
+
+    def __exit__(self, _kind: type[BaseException] | None, error: BaseException | None, _trace: Any) -> None:
+        if error is not None:
+            self._write.undo(error)
+            return
+        try:
+            self._transaction.flush()
+        except BaseException as failure:
+            self._write.undo(failure)
+            raise
+        self._write.commit()

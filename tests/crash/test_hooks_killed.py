@@ -20,8 +20,8 @@ from tests.crash import workload
 MODES = (Durability.EVERY_COMMIT, Durability.within(20), Durability.REBUILDABLE)
 # Where a writer may die: a function, and whether before or after it has run.
 POINTS: tuple[tuple[Any, str, bool], ...] = (
-    (lock.WriterLock, "acquire", True),
-    (lock.WriterLock, "acquire", False),
+    (lock.WriterLock, "hold", False),
+    (env.Store, "look_at_file", True),
     (env, "reserve_length", False),
     (env, "reserve_length", True),
     (write, "apply_rows", False),
@@ -29,8 +29,8 @@ POINTS: tuple[tuple[Any, str, bool], ...] = (
     (write, "touch", False),
     (transaction, "apply_changes", True),
     (transaction, "put_list", True),
-    (env.Store, "_make_durable", False),
-    (env.Store, "_make_durable", True),
+    (env.Store, "make_durable", False),
+    (env.Store, "make_durable", True),
 )
 
 

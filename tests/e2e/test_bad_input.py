@@ -20,6 +20,7 @@ import pytest
 import pyxlist
 from pyxlist.index.env import open_store
 from pyxlist.index.layout import pack_meta
+from pyxlist.index.writing import write
 from tests.e2e.program import DATA, build_recorded, error_of, run
 
 RECORDED = (DATA / "mailboxes.db").read_bytes()
@@ -175,7 +176,7 @@ def test_a_source_that_is_none(tmp_path: pathlib.Path, command: str) -> None:
 def of_another_layout(index: pathlib.Path) -> None:
     """Say in `meta` that a later release wrote it."""
     store = open_store(index)
-    with store.write() as txn:
+    with write(store) as txn:
         txn.put(b"version", pack_meta(99), db=store.tables["meta"])
     store.close()
 
@@ -239,7 +240,7 @@ def test_every_command_refuses_an_index_that_is_none(tmp_path: pathlib.Path) -> 
 def test_check_reports_damage_it_can_walk_past(index: pathlib.Path) -> None:
     """A posting that says less than the directory: one line for each contradiction, and status 3."""
     store = open_store(index)
-    with store.write() as txn:
+    with write(store) as txn:
         txn.delete(b"alice\x00", db=store.tables["postings"])
     store.close()
     done = run("check", index)
@@ -420,7 +421,7 @@ def test_names_at_their_limits(tmp_path: pathlib.Path) -> None:
 def test_an_index_written_by_others_is_not_trusted(index: pathlib.Path) -> None:
     """A configuration nobody can read is damage and no traceback."""
     store = open_store(index)
-    with store.write() as txn:
+    with write(store) as txn:
         txn.put(b"config", msgpack.packb({"no_such_option": 1}), db=store.tables["meta"])
     store.close()
     done = run("list", index, "alice")

@@ -80,7 +80,7 @@ def world_of(index: pyxlist.Index, config: dict[str, Any]) -> oracle.World:
     entries = {entry.key: oracle.read_entry(value_of(entry)) for entry in index.entries()}
     subscriptions: dict[str, tuple[list[bytes], bool]] = {}
     uses: dict[tuple[bytes, str], bytes] = {}
-    with pyxlist.index.transaction.begin_write(index._store, lambda made: made) as transaction:
+    with pyxlist.index.transaction.Writing(index._store, lambda made: made) as transaction:
         for userid in USERS:
             stored = transaction.owned_rows("subscriptions", userid)
             subscriptions[userid] = [row.replace(b"\x01", b".") for row in stored], True

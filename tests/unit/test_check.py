@@ -17,6 +17,7 @@ from pyxlist.entry import Entry, Mbtype
 from pyxlist.index.env import Store
 from pyxlist.index.layout import WHOLE_TABLE, pack_meta
 from pyxlist.index.rows import apply_rows
+from pyxlist.index.writing import write
 from tests.sources import unpack, value, value_of, write_flat
 
 Entries = dict[bytes, Entry]
@@ -137,12 +138,12 @@ SMALL = {
 
 
 def _rows(store: Store, table: str, owner: bytes, row: bytes, payload: bytes | None) -> None:
-    with store.write() as txn:
+    with write(store) as txn:
         apply_rows(txn, store.tables[table], owner, [(row, payload)])
 
 
 def _put(store: Store, table: str, key: bytes, octets: bytes) -> None:
-    with store.write() as txn:
+    with write(store) as txn:
         txn.put(key, octets, db=store.tables[table])
 
 

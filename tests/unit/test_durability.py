@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import pathlib
 import threading
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 import pyxlist
 from pyxlist.index import durability
 from pyxlist.index.env import Store, open_store
+from pyxlist.index.lock import Held
 from tests.sources import value, write_flat
 
 WORLD = {b"user\x1fu%03d" % n: value(f"u{n:03} lrswipkxtecdan anyone l", uniqueid=f"id{n}") for n in range(20)}
@@ -55,7 +56,7 @@ def test_what_is_promised_for_later_is_kept(index_path: pathlib.Path, monkeypatc
     calls = []
 
     def sync_now(store: Store) -> None:
-        calls.append(store._syncer.timer)
+        calls.append(store.syncer.timer)
         real(store)
         synced.set()
 
@@ -69,7 +70,7 @@ def test_what_is_promised_for_later_is_kept(index_path: pathlib.Path, monkeypatc
         churn(index, 1)
     assert calls[-1] is not None, "closed before its time"
     store = open_store(index_path)
-    assert store._syncer.timer is None
+    assert store.syncer.timer is None
     store.close()
     with pytest.raises(ValueError, match="millisecond"):
         pyxlist.Durability.within(0)
@@ -83,17 +84,15 @@ def test_a_turn_waited_for_is_written_as_it_was_asked_for(
     """
     with pyxlist.open(index_path, readonly=False) as index:
         store = index._store
-        held = store._lock.held
+        hold = store.lock.hold
 
-        @contextlib.contextmanager
-        def held_after_another(timeout_s: float) -> Iterator[None]:
+        def hold_after_another(timeout_s: float) -> Held:
             monkeypatch.undo()
             with index.write(durability=pyxlist.Durability.REBUILDABLE):
                 assert not store.env.flags()["sync"]
-            with held(timeout_s):
-                yield
+            return hold(timeout_s)
 
-        monkeypatch.setattr(store._lock, "held", held_after_another)
+        monkeypatch.setattr(store.lock, "hold", hold_after_another)
         with index.write():
             assert store.env.flags()["sync"] and not (index_path / "unsynced").exists()
 
@@ -104,14 +103,14 @@ def test_a_commit_is_made_durable_though_its_environment_was_opened_again(
     """The next writer may open the environment in another mode before the former one has synced: that is no error."""
     with pyxlist.open(index_path, readonly=False) as index:
         store = index._store
-        sync = store._syncer.sync
+        sync = store.syncer.sync
 
         def sync_too_late(env: object, transaction: int) -> bool:
             monkeypatch.undo()
             store.prepare_writing(pyxlist.Durability.REBUILDABLE)
             return sync(env, transaction)
 
-        monkeypatch.setattr(store._syncer, "sync", sync_too_late)
+        monkeypatch.setattr(store.syncer, "sync", sync_too_late)
         with index.write() as hooks:
             hooks.mboxlist_createmailbox("late")
         assert not store.env.flags()["sync"] and index.lookup("late") is not None
@@ -123,9 +122,9 @@ def test_what_is_durable_is_not_synced_again(index_path: pathlib.Path, monkeypat
         synced: list[int] = []
         real = durability.Syncer._sync
 
-        def _sync(self: durability.Syncer, env: object, transaction: int | None = None) -> bool:
+        def _sync(self: durability.Syncer, *arguments: Any) -> bool:
             before = self._synced
-            result = real(self, env, transaction)
+            result = real(self, *arguments)
             synced.append(self._synced - before)
             return result
 

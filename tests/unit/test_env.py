@@ -16,6 +16,7 @@ import pyxlist
 from pyxlist.index.datafile import promised_bytes
 from pyxlist.index.env import create_store, open_store
 from pyxlist.index.layout import pack_meta
+from pyxlist.index.writing import write
 from tests.sources import value, write_flat
 
 WORLD = {b"user\x1fu%03d" % n: value(f"u{n:03} lrswipkxtecdan anyone l", uniqueid=f"id{n}") for n in range(300)}
@@ -112,8 +113,9 @@ def test_a_killed_reader_is_cleared(index_path: pathlib.Path) -> None:
 HOLD_WRITER = """
 import sys, time
 from pyxlist.index.env import open_store
+from pyxlist.index.writing import write
 store = open_store(sys.argv[1])
-with store.write():
+with write(store):
     print("writing", flush=True)
     time.sleep(60)
 """
@@ -126,13 +128,13 @@ def test_a_waiting_writer_says_who_holds_the_lock(index_path: pathlib.Path) -> N
     assert child.stdout.readline() == b"writing\n"
     store = open_store(index_path)
     try:
-        with pytest.raises(pyxlist.StoreBusyError, match=f"pid {child.pid}"), store.write(timeout_s=0.2):
+        with pytest.raises(pyxlist.StoreBusyError, match=f"pid {child.pid}"), write(store, timeout_s=0.2):
             pass
         child.kill()
         child.wait()
         child.stdout.close()
         begun = time.monotonic()
-        with store.write(timeout_s=5):
+        with write(store, timeout_s=5):
             pass
         assert time.monotonic() - begun < 5
     finally:

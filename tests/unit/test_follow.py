@@ -13,6 +13,7 @@ import pyxlist
 from pyxlist.follow import Follower
 from pyxlist.index.env import open_store
 from pyxlist.index.write import apply_changes
+from pyxlist.index.writing import write
 from tests.sources import value, write_flat
 from tests.twoskip import Twoskip
 
@@ -204,7 +205,7 @@ def test_keys_of_a_former_generation(tmp_path: pathlib.Path) -> None:
 def test_index_written_by_something_else(world: World) -> None:
     """A foreign write is noticed: puts still are a tail, but a delete is left to a build."""
     store = open_store(world.index_path)
-    with pyxlist.open(world.index_path) as index, store.write() as txn:
+    with pyxlist.open(world.index_path) as index, write(store) as txn:
         entry = index.lookup("user.bob")
         assert entry is not None
         apply_changes(txn, store.tables, [(b"user\x1fbob", entry.pack(), None)])

@@ -11,6 +11,7 @@ import pyxlist
 from pyxlist._pxl import ffi, lib
 from pyxlist.errors import CorruptSourceError, StoreDamagedError
 from pyxlist.index.env import open_store
+from pyxlist.index.writing import write
 from tests.sources import value, write_flat, write_records
 
 
@@ -57,7 +58,7 @@ def test_rows_out_of_order_are_damage(tmp_path: pathlib.Path) -> None:
     with pyxlist.open(path) as index:
         for _round in range(300):
             store = open_store(path)
-            with store.write() as txn:
+            with write(store) as txn:
                 for owner in (b"anyone\0", b"group:g\0"):
                     txn.put(owner, block(rng.sample(keys, rng.randint(2, 7))), db=store.tables["postings"])
             store.close()
