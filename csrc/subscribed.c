@@ -1,8 +1,8 @@
 /* subscribed.c - is a mailbox subscribed to, for LIST ... RETURN (SUBSCRIBED).
  *
  * Cyrus compares names in its text form, in which some keys are others (see pxl_name_read_back).  So
- * the subscriptions are asked for the key, and then for what it is read as; and those that are read
- * otherwise themselves, which nearly nobody has, are kept by that.
+ * the subscriptions are asked for the key, and then for what it is read as; and those that no key asks
+ * for like that, which nearly nobody has, are kept by what they are read as.
  *
  * Source: imapd.c list_cb; mboxlist.c mboxlist_usersubs.
  */
@@ -10,13 +10,20 @@
 #include "entry.h"
 #include "listing.h"
 
+static bool is_own(const pxl_listing *listing, const uint8_t *key, size_t len)
+{
+    pxl_slice owner = listing->view->owner;
+
+    return owner.len && pxl_starts(key, len, owner.data, owner.len);
+}
+
 /* Subscriptions are kept relative to the owner: his own tree, by string prefix, begins "INBOX", so
  * that no shared mailbox whose name does can be subscribed to. */
 static bool is_stored(pxl_listing *listing, const uint8_t *key, size_t len)
 {
     pxl_slice owner = listing->view->owner;
     uint8_t stored[PXL_NAME_MAX + 8];
-    size_t cut = owner.len && pxl_starts(key, len, owner.data, owner.len) ? owner.len : 0, head = cut ? 5 : 0;
+    size_t cut = is_own(listing, key, len) ? owner.len : 0, head = cut ? 5 : 0;
     pxl_cursor *at;
 
     if (len > PXL_NAME_MAX || (!cut && pxl_starts(key, len, (const uint8_t *)"INBOX", 5))) return false;
@@ -27,7 +34,8 @@ static bool is_stored(pxl_listing *listing, const uint8_t *key, size_t len)
     return pxl_cursor_is_at(at, stored, len);
 }
 
-/* Keep a stored subscription by what it is read as, if that is something else. */
+/* Keep a stored subscription by what it is read as, if it is not found by its key: where that is something else, and
+ * where one's own tree stands with its whole name, as it does for who was renamed to what he had subscribed to. */
 static void keep_other(pxl_listing *listing, const pxl_cursor *at)
 {
     const bool own = pxl_starts(at->row.key, at->row.keylen, (const uint8_t *)"INBOX", 5);
@@ -42,8 +50,8 @@ static void keep_other(pxl_listing *listing, const pxl_cursor *at)
     for (size_t i = owner.len; at->dots && i < len; i++)
         if (key[i] == 1) key[i] = '.';
     read = pxl_name_read_back(listing->view, key, len, other);
-    if (read.len && read.data != key)
-        pxl_kept_add(listing, &(pxl_answer_row){.name = {.data = other, .len = read.len}});
+    if (read.len && (read.data != key || (!own && is_own(listing, key, len))))
+        pxl_kept_add(listing, &(pxl_answer_row){.name = {.data = read.data == key ? key : other, .len = read.len}});
 }
 
 static void keep_others(pxl_listing *listing)

@@ -221,6 +221,20 @@ def test_renaming_a_user_carries_rights_and_subscriptions(index: pyxlist.Index) 
     assert index.view("eve").respond(b'LSUB "" "*"').untagged == b'* LSUB () "/" Work\r\n'
 
 
+def test_a_user_renamed_to_what_he_had_subscribed_to(index: pyxlist.Index) -> None:
+    """The subscription keeps the name in full: RETURN (SUBSCRIBED) finds it, no pass over one's own subscriptions does.
+
+    What an imapd 3.6.1 answers after the same commands.
+    """
+    do(index, lambda hooks: hooks.mboxlist_changesub("user.eve.Work", "ann", True, force=True))
+    do(index, lambda hooks: hooks.mboxlist_renamemailbox("user.ann", "user.eve"))
+    view = index.view("eve")
+    assert view.respond(b'LIST "" "W%" RETURN (SUBSCRIBED)').untagged == (
+        b'* LIST (\\Subscribed \\HasChildren) "/" Work\r\n'
+    )
+    assert not view.respond(b'LIST (SUBSCRIBED) "" "*"').untagged and not view.respond(b'LSUB "" "*"').untagged
+
+
 def test_moving_to_another_partition(index: pyxlist.Index) -> None:
     """The same name twice sets the partition and nothing else."""
     do(index, lambda hooks: hooks.mboxlist_renamemailbox("pub", "pub", partition="slow"))
