@@ -1,13 +1,13 @@
 from setuptools import Extension, setup
 
-HEADERS = ["csrc/bytes.h", "csrc/entry.h", "csrc/pxl.h", "csrc/rows.h", "pyxlist/index/_lmdb.h"]
+HEADERS = ["csrc/bytes.h", "csrc/entry.h", "csrc/postings.h", "csrc/pxl.h", "csrc/rows.h", "pyxlist/index/_lmdb.h"]
 
 
-def beside_lmdb(name: str, *core: str) -> Extension:
-    """A room of the index that is written in C against py-lmdb, with the parts of the core it is linked with."""
+def beside_lmdb(name: str) -> Extension:
+    """A room of the index that is written in C, against py-lmdb."""
     return Extension(
         f"pyxlist.index.{name}",
-        [f"pyxlist/index/{name}.c", *core],
+        [f"pyxlist/index/{name}.c"],
         include_dirs=["csrc"],
         depends=HEADERS,
         extra_compile_args=["-O3", "-std=c11", "-fvisibility=hidden"],
@@ -18,5 +18,5 @@ def beside_lmdb(name: str, *core: str) -> Extension:
 
 setup(
     cffi_modules=["csrc/ffi_build.py:ffibuilder"],
-    ext_modules=[beside_lmdb("_blocks"), beside_lmdb("_store", "csrc/rows.c")],
+    ext_modules=[beside_lmdb("_blocks"), beside_lmdb("_store")],
 )

@@ -20,6 +20,7 @@
 #include "bytes.h"
 #include "entry.h"
 #include "invert.h"
+#include "postings.h"
 #include "radix.h"
 #include "reader.h"
 
@@ -142,15 +143,6 @@ static uint32_t intern(pxl_inversion *inversion, pxl_slice text)
     return (uint32_t)inversion->identifiers_len - 1;
 }
 
-/* Can any userid or group match it?  Octets below 2 would also break the tables' key order. */
-static bool matchable(pxl_slice text)
-{
-    if (!text.len || text.len > PXL_IDENTIFIER_MAX) return false;
-    for (size_t i = 0; i < text.len; i++)
-        if (text.data[i] < 0x20) return false;
-    return true;
-}
-
 /* ---- one entry --------------------------------------------------------------------------------- */
 
 static int add_grant(pxl_inversion *inversion, pxl_slice name, uint32_t mbtype, pxl_slice who, uint32_t granted,
@@ -173,7 +165,7 @@ static int invert_intermediate(pxl_inversion *inversion, pxl_slice name, const p
     uint8_t owner[PXL_NAME_MAX];
     pxl_slice text = {owner, pxl_name_owner(name, owner, sizeof owner)};
 
-    if (!matchable(text)) return PXL_OK;
+    if (!pxl_matchable(text)) return PXL_OK;
     text.data = pxl_arena_keep(&inversion->kept, text); /* userids stand nowhere in one piece */
     return text.data ? add_grant(inversion, name, entry->mbtype, text, 0, 0) : PXL_E_MEMORY;
 }
@@ -187,7 +179,7 @@ static int invert_acl(pxl_inversion *inversion, pxl_slice name, const pxl_mbentr
         uint32_t mask = pxl_rights_parse(rights);
         bool negative = who.len && *who.data == '-';
         if (negative) who = (pxl_slice){who.data + 1, who.len - 1};
-        if (!matchable(who))
+        if (!pxl_matchable(who))
             inversion->counts.skipped_identifiers++;
         else if (mask)
             result = add_grant(inversion, name, entry->mbtype, who, negative ? 0 : mask, negative ? mask : 0);
@@ -359,14 +351,6 @@ static bool sort_grants(pxl_inversion *inversion)
         inversion->by_identifier[next[inversion->grants[i].identifier]++] = (uint32_t)i;
     free(next);
     return true;
-}
-
-size_t pxl_posting_encode(uint32_t mbtype, uint32_t granted, uint32_t denied, uint8_t *out)
-{
-    uint8_t *p = pxl_varint_put(pxl_varint_put(out, mbtype), granted);
-
-    if (denied) p = pxl_varint_put(p, denied);
-    return (size_t)(p - out);
 }
 
 static bool owns(pxl_slice who, const pxl_grant *g)

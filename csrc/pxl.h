@@ -336,10 +336,12 @@ pxl_slice pxl_inversion_changes(pxl_inversion *inversion);
  * Absent strings are nil.  In the ACL nil stands for the owner of the mailbox and for the rights
  * "lrswipkxtecdan". */
 
-/* A postings row's payload, at most 15 octets; its length. */
-size_t pxl_posting_encode(uint32_t mbtype, uint32_t granted, uint32_t denied, uint8_t *out);
 /* userid of the owner of a key name, in the form used by ACLs: localpart[@domain]; empty if none. */
 size_t pxl_name_owner(pxl_slice name, uint8_t *out, size_t cap);
+
+/* What pyxlist/index/_store.c calls: the rows of blocks above, and postings.h. */
+typedef struct pxl_store_calls pxl_store_calls;
+const pxl_store_calls *pxl_store_table(void);
 
 /* ---- LIST (listing.c, and match.c, naming.c, cursor.c, answer.c behind it) ---------------------- */
 

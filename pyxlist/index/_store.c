@@ -10,6 +10,7 @@
 #define _GNU_SOURCE          /* statx */
 #endif
 #include "_lmdb.h"
+#include "postings.h"
 
 #include <fcntl.h>
 #include <string.h>
@@ -28,6 +29,8 @@ static struct {
     PyObject *get_cursor, *put;                                     /* of a Transaction */
     PyObject *set_range, *prev, *last, *key, *item;                 /* of a Cursor */
 } lmdb;
+
+static const pxl_store_calls *core;
 
 static PyObject *raise_damaged(void)
 {
@@ -133,7 +136,7 @@ static PyObject *store_find_row(PyObject *module, PyObject *const *args, Py_ssiz
     if (!fast_arguments(count, 4) || !octets_of(args[2], &owner) || !octets_of(args[3], &key)) return NULL;
     found = block_holding(args[0], args[1], owner, key, &block);
     if (found <= 0) return found ? NULL : Py_NewRef(Py_None);
-    found = pxl_rows_find(block.octets.data, block.octets.len, key.data, key.len, &payload);
+    found = core->find(block.octets.data, block.octets.len, key.data, key.len, &payload);
     if (found < 0)
         row = raise_damaged();
     else if (found == PXL_ABSENT)
@@ -174,7 +177,7 @@ static PyObject *store_edit_row(PyObject *module, PyObject *const *args, Py_ssiz
         return NULL;
     done = block_holding(args[0], args[1], owner, key, &block);
     if (done <= 0) return done ? NULL : PyBool_FromLong(0);
-    len = pxl_rows_edit(block.octets.data, block.octets.len, key.data, key.len, payload.data, payload.len, edited,
+    len = core->edit(block.octets.data, block.octets.len, key.data, key.len, payload.data, payload.len, edited,
                         sizeof edited);
     if (len == PXL_E_BLOCK)
         done = raise_damaged() ? 0 : -1;
@@ -182,6 +185,65 @@ static PyObject *store_edit_row(PyObject *module, PyObject *const *args, Py_ssiz
         done = len < 0 ? 0 : put_edited(args[0], args[1], &block, (pxl_slice){edited, (size_t)len}, args[5]);
     Py_DECREF(block.item);
     return done < 0 ? NULL : PyBool_FromLong(done);
+}
+
+/* ---- what a change means ------------------------------------------------------------------------ */
+
+/* Set lists[identifier + list] to the payload after the change, or None, if it is another one than before. */
+static bool set_row(PyObject *lists, const pxl_change *change, const pxl_concern *who, int list)
+{
+    uint8_t before[15], after[15];
+    char owner[PXL_IDENTIFIER_MAX + 1];
+    const size_t old = core->payload(change, who, PXL_BEFORE, list, before);
+    const size_t new = core->payload(change, who, PXL_AFTER, list, after);
+    PyObject *key, *payload;
+    bool set;
+
+    if (old == new && !memcmp(before, after, new)) return true;
+    memcpy(owner, who->identifier.data, who->identifier.len);
+    owner[who->identifier.len] = (char)list;
+    key = PyBytes_FromStringAndSize(owner, (Py_ssize_t)who->identifier.len + 1);
+    payload = new ? PyBytes_FromStringAndSize((const char *)after, (Py_ssize_t)new) : Py_NewRef(Py_None);
+    set = key && payload && !PyDict_SetItem(lists, key, payload);
+    Py_XDECREF(key);
+    Py_XDECREF(payload);
+    return set;
+}
+
+static PyObject *lists_of(const pxl_change *change)
+{
+    PyObject *lists = PyDict_New();
+    bool set = lists;
+
+    for (size_t i = 0; set && i < change->len; i++)
+        set = set_row(lists, change, &change->concerns[i], PXL_LIST_LOOKUP)
+              && set_row(lists, change, &change->concerns[i], PXL_LIST_QUIET);
+    if (!set) Py_CLEAR(lists);
+    return lists;
+}
+
+static bool row_of(PyObject *row, pxl_slice *octets)
+{
+    *octets = (pxl_slice){NULL, 0};
+    return row == Py_None || octets_of(row, octets);
+}
+
+static PyObject *store_compare_rows(PyObject *module, PyObject *const *args, Py_ssize_t count)
+{
+    pxl_slice key, before, after;
+    pxl_change change;
+    PyObject *lists;
+    int result;
+
+    (void)module;
+    if (!fast_arguments(count, 3) || !octets_of(args[0], &key) || !row_of(args[1], &before) || !row_of(args[2], &after))
+        return NULL;
+    result = core->read(&change, key, before, after);
+    if (result == PXL_E_MEMORY) return PyErr_NoMemory();
+    if (result < 0) return PyErr_Format(PyExc_ValueError, "not a directory row: of %R", args[0]);
+    lists = lists_of(&change);
+    core->free(&change);
+    return lists ? Py_BuildValue("NO", lists, change.shown ? Py_True : Py_False) : NULL;
 }
 
 /* ---- the lock ----------------------------------------------------------------------------------- */
@@ -253,6 +315,7 @@ static PyMethodDef functions[] = {
     {"find_block", FAST(store_find_block), METH_FASTCALL, NULL},
     {"find_row", FAST(store_find_row), METH_FASTCALL, NULL},
     {"edit_row", FAST(store_edit_row), METH_FASTCALL, NULL},
+    {"compare_rows", FAST(store_compare_rows), METH_FASTCALL, NULL},
     {"take_turn", FAST(store_take_turn), METH_FASTCALL, NULL},
     {"file_at", store_file_at, METH_O, NULL},
     {"look_at", FAST(store_look_at), METH_FASTCALL, NULL},
@@ -267,7 +330,29 @@ static const lmdb_method wanted[] = {
     {"Cursor", "item", &lmdb.item},
 };
 
+/* The core's functions, through the module that it is in. */
+static const pxl_store_calls *find_core(void)
+{
+    PyObject *module = PyImport_ImportModule("pyxlist._pxl"), *lib = NULL, *ffi = NULL, *table = NULL, *address = NULL;
+    void *found = NULL;
+
+    if (module && (lib = PyObject_GetAttrString(module, "lib")) && (ffi = PyObject_GetAttrString(module, "ffi"))
+        && (table = PyObject_CallMethod(lib, "pxl_store_table", NULL))
+        && (address = PyObject_CallMethod(ffi, "cast", "sO", "uintptr_t", table))) {
+        PyObject *number = PyNumber_Long(address);
+        found = number ? PyLong_AsVoidPtr(number) : NULL;
+        Py_XDECREF(number);
+    }
+    Py_XDECREF(address);
+    Py_XDECREF(table);
+    Py_XDECREF(ffi);
+    Py_XDECREF(lib);
+    Py_XDECREF(module);
+    return found;
+}
+
 PyMODINIT_FUNC PyInit__store(void)
 {
-    return find_methods(wanted, sizeof wanted / sizeof *wanted) ? PyModule_Create(&definition) : NULL;
+    if (!(core = find_core()) || !find_methods(wanted, sizeof wanted / sizeof *wanted)) return NULL;
+    return PyModule_Create(&definition);
 }

@@ -18,5 +18,11 @@ def file_at(path: bytes, /) -> tuple[int, int]:
 def look_at(path: bytes, mark: bytes, /) -> tuple[int, int, int, bool]:
     """Device, inode and octets of a file, and whether there is another one.  Raises OSError for the first."""
 
+def compare_rows(key: bytes, old: bytes | None, new: bytes | None, /) -> tuple[dict[bytes, bytes | None], bool]:
+    """What becomes of a mailbox's posting rows when its directory row does: owner prefix of each list that changes ->
+    the row's payload or None; and whether anything else that answers show changes.  Raises ValueError for octets that
+    are no directory row.
+    """
+
 def take_turn(turn: int, writer: int, /) -> bool:
     """Lock the second of two open files by flock(2), if both are free; the first is left unlocked."""

@@ -16,7 +16,7 @@ from pyxlist.index.compare import differences
 from pyxlist.index.env import Store
 from pyxlist.index.layout import MORE, VERSION, WHOLE_TABLE, is_stamp, unpack_meta
 from pyxlist.index.rows import iter_blocks_of, iter_list, iter_rows
-from pyxlist.index.write import postings_of
+from pyxlist.index.write import lists_of
 from pyxlist.names import internal_from_key, octets_of
 
 __all__ = ["Difference", "check", "verify"]
@@ -163,7 +163,7 @@ def _check_derived(txn: Any, tables: dict[str, Any], rows: dict[str, int]) -> It
     try:
         for key, packed in iter_list(txn, tables["directory"], WHOLE_TABLE):
             entries += 1
-            for name, owner, row, payload in _implied_by(Entry.unpack(key, packed)):
+            for name, owner, row, payload in _implied_by(key, packed):
                 implied[name] += 1
                 found = find_row(txn, tables[name], owner, row)
                 if found != payload:
@@ -179,10 +179,11 @@ def _check_derived(txn: Any, tables: dict[str, Any], rows: dict[str, int]) -> It
         yield f"directory: {error}"
 
 
-def _implied_by(entry: Entry) -> Iterator[tuple[str, bytes, bytes, bytes]]:
-    """(table, owner prefix, row, payload) of every row that an entry implies."""
-    for owner, payload in postings_of(entry).items():
-        yield "postings", owner, entry.key, payload
+def _implied_by(key: bytes, packed: bytes) -> Iterator[tuple[str, bytes, bytes, bytes | None]]:
+    """(table, owner prefix, row, payload) of every row that a directory row implies."""
+    entry = Entry.unpack(key, packed)
+    for owner, payload in lists_of(key, packed).items():
+        yield "postings", owner, key, payload
     if entry.uniqueid and not entry.mbtype & Mbtype.TOMBSTONE:
         yield "uniqueids", WHOLE_TABLE, octets_of(entry.uniqueid) + b"\x00" + entry.key, b""
 
@@ -196,6 +197,6 @@ def _stray_rows(txn: Any, tables: dict[str, Any], name: str) -> Iterator[str]:
         for row, _payload in iter_rows(block):
             key = row if name == "postings" else row.partition(b"\x00")[2]
             packed = find_row(txn, tables["directory"], WHOLE_TABLE, key)
-            implied = () if packed is None else _implied_by(Entry.unpack(key, packed))
+            implied = () if packed is None else _implied_by(key, packed)
             if not any((table, of, implied_row) == (name, owner, row) for table, of, implied_row, _ in implied):
                 yield f"{name}: row {row!r} of {owner!r} {_STRAY}"

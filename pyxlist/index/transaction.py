@@ -27,7 +27,7 @@ __all__ = ["Transaction", "Writing"]
 
 Verbs = TypeVar("Verbs")
 
-_REMEMBERED: Final = 4096  # rows and entries that one transaction keeps at hand
+_REMEMBERED: Final = 4096  # rows that one transaction keeps at hand
 
 
 class Transaction:
@@ -42,7 +42,6 @@ class Transaction:
         self.tables = tables
         self._pending: dict[bytes, Change] = {}
         self._read: dict[bytes, bytes | None] = {}  # rows that were looked up and are stored so
-        self._entries: dict[tuple[bytes, bytes], Entry] = {}  # what rows mean
 
     # --- reading ---
 
@@ -69,16 +68,7 @@ class Transaction:
     def entry(self, key: bytes) -> Entry | None:
         """The entry of a key name, tombstones and intermediates included."""
         row = self.row(key)
-        if row is None:
-            return None
-        entry = self._entries.get((key, row))
-        return self._remember(row, Entry.unpack(key, row)) if entry is None else entry
-
-    def _remember(self, row: bytes, entry: Entry) -> Entry:
-        if len(self._entries) >= _REMEMBERED:
-            self._entries.clear()
-        self._entries[entry.key, row] = entry
-        return entry
+        return None if row is None else Entry.unpack(key, row)
 
     def below(self, key: bytes) -> Iterator[Entry]:
         """Every entry below a key name, in key order, tombstones and intermediates included.
@@ -98,9 +88,7 @@ class Transaction:
 
     def put(self, entry: Entry) -> None:
         """Write an entry, new or in place of the one with its key."""
-        row = entry.pack()
-        self.put_row(entry.key, row)
-        self._remember(row, entry)
+        self.put_row(entry.key, entry.pack())
 
     def remove(self, key: bytes) -> None:
         """Remove a record; nothing happens when there is none."""
@@ -124,7 +112,7 @@ class Transaction:
         """Apply what is pending; how many mailboxes changed.  Done at the end of the block anyway."""
         changes, self._pending = list(self._pending.values()), {}
         self._read.clear()
-        return apply_changes(self.txn, self.tables, changes, self._entries)
+        return apply_changes(self.txn, self.tables, changes)
 
     # --- what belongs to a user ---
 
