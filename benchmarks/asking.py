@@ -9,7 +9,8 @@ import pyxlist
 from benchmarks.measure import Result, Times, take_turns
 from benchmarks.plan import Plan
 from benchmarks.worlds import random_users
-from pyxlist.index.env import Store, open_store
+from pyxlist.index.env import Store
+from pyxlist.index.opening import open_store
 
 __all__ = ["floor", "growth", "list_times", "run"]
 

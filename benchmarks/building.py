@@ -18,7 +18,7 @@ from benchmarks.sqlite_index import SqliteIndex
 from pyxlist._pxl import ffi, lib
 from pyxlist.cyrusdb import open_source
 from pyxlist.image import read_image
-from pyxlist.index.env import open_store
+from pyxlist.index.opening import open_store
 
 __all__ = ["run", "sqlite"]
 

@@ -21,7 +21,8 @@ from pyxlist.follow.hooks import Hooks
 from pyxlist.index import check
 from pyxlist.index.datafile import identity_at
 from pyxlist.index.durability import Durability
-from pyxlist.index.env import WRITE_TIMEOUT_S, Store, open_store
+from pyxlist.index.env import WRITE_TIMEOUT_S, Store
+from pyxlist.index.opening import open_store
 from pyxlist.index.read import Reader
 from pyxlist.index.transaction import Writing
 from pyxlist.names import key_from_internal

@@ -14,7 +14,7 @@ from pyxlist.cli.follow import service
 from pyxlist.follow.events import Applier, Event, read_event
 from pyxlist.follow.follower import Follower
 from pyxlist.follow.notify import iter_json, serve
-from pyxlist.index.env import open_store
+from pyxlist.index.opening import open_store
 from pyxlist.index.rescan import want_rescan
 from pyxlist.index.writing import write
 

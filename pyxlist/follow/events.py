@@ -111,6 +111,7 @@ class Applier:
                     reasons.append(reason)
             transaction.flush()
             for reason in reasons:
+                transaction.rows = None  # it is more than rows then
                 want_rescan(transaction.txn, transaction.tables, reason)
         return reasons
 

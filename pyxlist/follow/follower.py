@@ -23,7 +23,8 @@ from pyxlist.errors import CorruptSourceError, GapError, StoreError, Unsupported
 from pyxlist.index.build import BuildReport, build, is_vacant
 from pyxlist.index.checkpoint import Checkpoint, read_checkpoint
 from pyxlist.index.durability import Durability
-from pyxlist.index.env import Store, open_store
+from pyxlist.index.env import Store
+from pyxlist.index.opening import open_store
 from pyxlist.index.replay import Replayed, replay
 from pyxlist.index.rescan import forget_rescan, read_rescan
 from pyxlist.index.writing import write

@@ -31,8 +31,9 @@ from pyxlist.index import companions
 from pyxlist.index.checkpoint import write_checkpoint
 from pyxlist.index.compare import Comparison, Told
 from pyxlist.index.datafile import DATA, promised_bytes, reserve_length
-from pyxlist.index.env import Store, create_store, open_store
+from pyxlist.index.env import Store, create_store
 from pyxlist.index.layout import iter_blocks, pack_meta, unpack_meta
+from pyxlist.index.opening import open_store
 from pyxlist.index.rows import new_inversion
 from pyxlist.index.stretches import put_digests, read_stretches, seed_of
 from pyxlist.index.write import apply_changes

@@ -8,12 +8,22 @@ from __future__ import annotations
 import os
 import pathlib
 import struct
-from typing import Final
+from typing import Final, NamedTuple
 
 from pyxlist.errors import StoreDamagedError, StoreError
 from pyxlist.index._store import file_at
 
-__all__ = ["DATA", "REBUILD", "identity_at", "promised_bytes", "refuse_network", "refuse_truncated", "reserve_length"]
+__all__ = [
+    "DATA",
+    "REBUILD",
+    "Meta",
+    "identity_at",
+    "newest_meta",
+    "promised_bytes",
+    "refuse_network",
+    "refuse_truncated",
+    "reserve_length",
+]
 
 DATA: Final = "data.mdb"
 REBUILD: Final = "delete it and build it anew from its source"
@@ -31,23 +41,37 @@ def identity_at(directory: str | os.PathLike[str]) -> tuple[int, int] | None:
         return None
 
 
-def promised_bytes(path: pathlib.Path) -> int:
-    """File length that the newer of LMDB's two meta pages implies; 0 when the file is not LMDB's 0.9 format.
+class Meta(NamedTuple):
+    """One of LMDB's two meta pages, as far as it is read here."""
+
+    transaction: int
+    last_page: int
+    page_bytes: int
+
+
+def newest_meta(descriptor: int) -> Meta | None:
+    """The newer of a file's two meta pages; None when the file is not LMDB's 0.9 format.
 
     Source: mdb.c MDB_page, MDB_meta.
     """
-    found: list[tuple[int, int]] = []
+    found: list[Meta] = []
     at, page = 0, 4096
+    for _ in range(2):
+        head = os.pread(descriptor, _META.size, at)
+        if len(head) == _META.size:
+            magic, _version, _address, _map, page_size, last_page, transaction = _META.unpack(head)
+            if magic == 0xBEEFC0DE:
+                page = page_size
+                found.append(Meta(transaction, last_page, page_size))
+        at = page
+    return max(found, default=None)
+
+
+def promised_bytes(path: pathlib.Path) -> int:
+    """File length that the newer meta page implies; 0 when the file is not LMDB's 0.9 format."""
     with open(path, "rb", buffering=0) as file:
-        for _ in range(2):
-            head = os.pread(file.fileno(), _META.size, at)
-            if len(head) == _META.size:
-                magic, _version, _address, _map, page_size, last_page, txnid = _META.unpack(head)
-                if magic == 0xBEEFC0DE:
-                    page = page_size
-                    found.append((txnid, (last_page + 1) * page_size))
-            at = page
-    return max(found, default=(0, 0))[1]
+        meta = newest_meta(file.fileno())
+    return 0 if meta is None else (meta.last_page + 1) * meta.page_bytes
 
 
 def reserve_length(path: pathlib.Path, promised: int, length: int) -> int:

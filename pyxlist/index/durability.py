@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Final
 from pyxlist.errors import StoreDamagedError
 from pyxlist.index.datafile import REBUILD
 
-__all__ = ["UNSYNCED", "Durability", "Syncer", "keep_mark", "refuse_unsynced"]
+__all__ = ["UNSYNCED", "Durability", "Syncer", "boot_id", "keep_mark", "refuse_unsynced"]
 
 UNSYNCED: Final = "unsynced"
 _BOOT_ID: Final = pathlib.Path("/proc/sys/kernel/random/boot_id")
@@ -83,6 +83,11 @@ class Syncer:
         self._synced = newest
         return True
 
+    def note(self, transaction: int) -> None:
+        """Every commit up to this is durable, without having been synced here."""
+        with self._lock:
+            self._synced = max(self._synced, transaction)
+
     def close(self, env: Any) -> None:
         """Close an environment that nobody is syncing."""
         with self._lock:
@@ -116,7 +121,7 @@ def mark_unsynced(directory: pathlib.Path) -> None:
     """
     fresh = directory / f"{UNSYNCED}.new"
     with open(fresh, "w", encoding="ascii") as file:
-        file.write(_boot_id())
+        file.write(boot_id())
         file.flush()
         os.fsync(file.fileno())
     fresh.replace(directory / UNSYNCED)
@@ -145,14 +150,15 @@ def keep_mark(directory: pathlib.Path, env: Any, durability: Durability, marked:
 def refuse_unsynced(directory: pathlib.Path) -> None:
     """Raise StoreDamagedError for an index whose mark is from before the machine last started."""
     try:
-        boot_id = (directory / UNSYNCED).read_text(encoding="ascii")
+        marked = (directory / UNSYNCED).read_text(encoding="ascii")
     except OSError:
         return
-    if boot_id != _boot_id():
+    if marked != boot_id():
         raise StoreDamagedError(
             "the machine stopped while it was written with Durability.REBUILDABLE", path=directory, remedy=REBUILD
         )
 
 
-def _boot_id() -> str:
+def boot_id() -> str:
+    """What tells this boot of the machine from every other.  Raises OSError where that is not known."""
     return _BOOT_ID.read_text(encoding="ascii").strip()

@@ -35,8 +35,9 @@ from pyxlist.index.faults import MAP_BYTES, MAX_READERS, refuse_other_version, s
 from pyxlist.index.layout import TABLES, VERSION, pack_meta
 from pyxlist.index.lock import WriterLock
 from pyxlist.index.readers import ReaderWatch, oldest_reader, readers_of
+from pyxlist.index.redo import Redo
 
-__all__ = ["MAP_BYTES", "WRITE_TIMEOUT_S", "Store", "open_store"]
+__all__ = ["MAP_BYTES", "WRITE_TIMEOUT_S", "Store", "create_store", "shared_store"]
 
 WRITE_TIMEOUT_S: Final = 10.0
 
@@ -63,7 +64,7 @@ class Store:
         self.pid = os.getpid()
         self.env: Any = None
         self.tables: dict[str, Any] = {}
-        self._page_bytes = 0
+        self.page_bytes = 0
         self._writing = create
         self._syncing = not create  # whether commits order their pages on disk
         self._closed = False
@@ -71,6 +72,7 @@ class Store:
         self.newest = -1  # the transaction after which the file's length was reserved last
         self._broken = False  # a write failed so that LMDB wants to be opened again
         self.syncer = Syncer()
+        self.redo = Redo(self.data)
         self.watch = ReaderWatch(self.path)
         _stores.add(self)
         if create:
@@ -114,11 +116,12 @@ class Store:
                 **options,
             )
             self.tables = {name: self.env.open_db(name.encode(), create=create) for name in TABLES}
-            self._page_bytes = self.env.stat()["psize"]
+            self.page_bytes = self.env.stat()["psize"]
             self.env.reader_check()
         except lmdb.Error as error:
             raise self.translate(error) from error
         self._broken, self.ready, self.newest = False, None, -1
+        self.redo.close()
         self.pid = os.getpid()
 
     def prepare_writing(self, durability: Durability = Durability.EVERY_COMMIT) -> None:
@@ -137,6 +140,8 @@ class Store:
         """The same for who holds the lock: `ready` is this when it is done."""
         if not self._writes_as(durability):
             self._reopen(durability)
+        # Nobody is writing, so whoever would have been the next has died.
+        self.redo.forget_unfinished(self.identity, self.env.info()["last_txnid"] + 1, self.page_bytes)
         self.ready = durability
 
     def _writes_as(self, durability: Durability) -> bool:
@@ -289,7 +294,7 @@ class Store:
         return newest
 
     def _reserve_length(self, info: dict[str, int]) -> None:
-        self._octets = reserve_length(self.data, (info["last_pgno"] + 1) * self._page_bytes, self._octets)
+        self._octets = reserve_length(self.data, (info["last_pgno"] + 1) * self.page_bytes, self._octets)
 
     def _unwritable(self, error: OSError) -> StoreError:
         return StoreFullError(f"cannot be written: {error.strerror}", path=self.path)
@@ -336,6 +341,7 @@ class Store:
             for key in [key for key, store in _registry.items() if store is self]:
                 del _registry[key]
             self.lock.close()
+            self.redo.close()
             if self.pid == os.getpid():
                 self.sync_now()
                 self.syncer.close(self.env)
@@ -343,8 +349,8 @@ class Store:
                 self.env.close()
 
 
-def open_store(path: str | os.PathLike[str]) -> Store:
-    """The store of an existing index directory, shared within this process; `close` it when done.
+def shared_store(path: str | os.PathLike[str]) -> Store:
+    """The store of an existing index directory, shared within this process, as it is; see opening.py.
 
     Raises StoreError when nothing is there, StoreVersionError for another layout, StoreDamagedError for a
     truncated or damaged file.

@@ -17,7 +17,8 @@ keys `owner + separator`, where the separator of the first block is empty (LMDB'
                                                    or nothing
     meta            fixed names                    msgpack
 
-The table of these tables, LMDB's own, also has 0x01: the generation of the whole directory.
+The table of these tables, LMDB's own, also has 0x01: the generation of the whole directory.  Behind LMDB's two meta
+pages' own octets stands, from octet 512 of a page on, the change that followed that meta (redo.py).
 
 `meta` holds `version`, `config`, `checkpoint` (where in which source the index stands), `counts`,
 `groups` (userid -> names of its groups, where a group file was given), and `build` (an arbitrary id

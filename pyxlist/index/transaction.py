@@ -18,6 +18,7 @@ from pyxlist.index.durability import Durability
 from pyxlist.index.env import WRITE_TIMEOUT_S, Store
 from pyxlist.index.generations import touch
 from pyxlist.index.layout import LOOKUP, WHOLE_TABLE, pack_meta, unpack_meta
+from pyxlist.index.redo import Rows
 from pyxlist.index.rows import apply_rows, iter_below, iter_list, put_list, remove_list
 from pyxlist.index.write import Change, apply_changes
 from pyxlist.index.writing import Write
@@ -40,6 +41,7 @@ class Transaction:
     def __init__(self, txn: Any, tables: dict[str, Any]) -> None:
         self.txn = txn
         self.tables = tables
+        self.rows: Rows | None = []  # all that was changed, if that is directory rows alone
         self._pending: dict[bytes, Change] = {}
         self._read: dict[bytes, bytes | None] = {}  # rows that were looked up and are stored so
 
@@ -106,11 +108,14 @@ class Transaction:
 
     def set_checkpoint(self, checkpoint: Any) -> None:
         """Where in which source the index stands once this is committed; plain values."""
+        self.rows = None
         self._put_meta("checkpoint", checkpoint)
 
     def flush(self) -> int:
         """Apply what is pending; how many mailboxes changed.  Done at the end of the block anyway."""
         changes, self._pending = list(self._pending.values()), {}
+        if self.rows is not None:
+            self.rows += [(key, row) for key, old, row in changes if old != row]
         self._read.clear()
         return apply_changes(self.txn, self.tables, changes)
 
@@ -125,6 +130,7 @@ class Transaction:
         owner = octets_of(userid) + LOOKUP
         if find_row(self.txn, self.tables[table], owner, name) == payload:
             return
+        self.rows = None
         first = self.txn.get(owner, db=self.tables[table])
         if first is None and payload is not None:
             put_list(self.txn, self.tables[table], owner, [(name, payload)], self._flags(table))
@@ -138,6 +144,7 @@ class Transaction:
         first = self.txn.get(owner, db=self.tables[table])
         if first is None:
             return
+        self.rows = None
         rows = sorted(iter_list(self.txn, self.tables[table], owner))
         remove_list(self.txn, self.tables[table], owner)
         touch(self.txn, self.tables, [owner[: -len(LOOKUP)]])
@@ -208,4 +215,4 @@ class Writing(Generic[Verbs]):
         except BaseException as failure:
             self._write.undo(failure)
             raise
-        self._write.commit()
+        self._write.commit(self._transaction.rows)

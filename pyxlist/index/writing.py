@@ -16,6 +16,7 @@ import lmdb
 from pyxlist.errors import StoreError
 from pyxlist.index.durability import Durability
 from pyxlist.index.env import WRITE_TIMEOUT_S, Store
+from pyxlist.index.redo import Rows
 
 __all__ = ["Write", "write"]
 
@@ -47,21 +48,34 @@ class Write:
             self.undo(error)
             raise
 
-    def commit(self) -> None:
-        """Commit, and return when it is as durable as was promised.  Raises as the making does, and StoreError after a
-        fork since then.
+    def commit(self, rows: Rows | None = None) -> None:
+        """Commit, and return when it is as durable as was promised.
+
+        `rows` are all that it changed, if it changed directory rows and what follows from them, and nothing else.
+        Raises as the making does, and StoreError after a fork since then.
         """
-        store = self._store
+        store, kept = self._store, False
         try:
             try:
                 if self._pid != os.getpid():
                     raise StoreError("a write transaction does not cross a fork", path=store.path)
-                self.txn.commit()
+                number: int = self.txn.id()
+                if rows and self._durability.within_ms == 0:
+                    kept = store.redo.put(store.identity, number, store.page_bytes, rows)
+                try:
+                    self.txn.commit()
+                except BaseException:
+                    if kept:
+                        store.redo.take_back(number, store.page_bytes)
+                    raise
                 newest = store.look_after()
             finally:
                 self._held.let_go()
             # The next writer may begin: what it makes durable includes this.
-            store.make_durable(self._durability, newest)
+            if kept:
+                store.syncer.note(number)
+            else:
+                store.make_durable(self._durability, newest)
         except lmdb.Error as error:
             raise store.failed(error) from error
 

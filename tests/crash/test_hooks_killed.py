@@ -123,9 +123,9 @@ def rounds(tmp_path: pathlib.Path, count: int, seed: int) -> None:
     length = 10 * min(count, 40)
     states = workload.states(tmp_path / "reference", length)
     index_path, at = workload.make_index(tmp_path), 0
-    for _ in range(count):
+    for number in range(count):
         if at > length * 3 // 4:
-            index_path, at = restart(index_path)
+            index_path, at = restart(tmp_path / str(number))
         pid, pipe = child(writer(index_path, at, length, chance.choice(MODES)))
         time.sleep(chance.uniform(0.005, 0.06))
         os.kill(pid, signal.SIGKILL)
@@ -134,8 +134,7 @@ def rounds(tmp_path: pathlib.Path, count: int, seed: int) -> None:
         assert acked <= at <= acked + 1
 
 
-def restart(index_path: pathlib.Path) -> tuple[pathlib.Path, int]:
-    folder = index_path.parent / (index_path.parent.name + "x")
+def restart(folder: pathlib.Path) -> tuple[pathlib.Path, int]:
     folder.mkdir()
     return workload.make_index(folder), 0
 

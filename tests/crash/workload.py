@@ -35,7 +35,8 @@ def step(hooks: Hooks, number: int) -> None:
         old = number - 6
         hooks.mboxlist_deletemailbox(f"user.u{old % 60:03}.{old}.a", tombstone=number % 3 == 0)
         hooks.mboxlist_deletemailbox(f"user.u{old % 60:03}.{old}", tombstone=number % 3 == 0)
-    hooks.mboxlist_changesub(f"t{number:05}", f"u{number % 60:03}", True)
+    if number % 3 == 0:  # the others change directory rows and what follows from them, and nothing else
+        hooks.mboxlist_changesub(f"t{number:05}", f"u{number % 60:03}", True)
 
 
 def run(index: Index, first: int, last: int, durability: Durability) -> None:

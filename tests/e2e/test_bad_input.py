@@ -18,8 +18,8 @@ import msgpack
 import pytest
 
 import pyxlist
-from pyxlist.index.env import open_store
 from pyxlist.index.layout import pack_meta
+from pyxlist.index.opening import open_store
 from pyxlist.index.writing import write
 from tests.e2e.program import DATA, build_recorded, error_of, run
 

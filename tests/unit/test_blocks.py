@@ -11,7 +11,7 @@ import pytest
 
 import pyxlist
 from pyxlist.index._blocks import BlockReader
-from pyxlist.index.env import open_store
+from pyxlist.index.opening import open_store
 from pyxlist.kernel import pool
 from pyxlist.listing import Lister
 from tests.sources import value, write_flat

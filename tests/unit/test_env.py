@@ -14,8 +14,9 @@ import pytest
 
 import pyxlist
 from pyxlist.index.datafile import promised_bytes
-from pyxlist.index.env import create_store, open_store
+from pyxlist.index.env import create_store
 from pyxlist.index.layout import pack_meta
+from pyxlist.index.opening import open_store
 from pyxlist.index.writing import write
 from tests.sources import value, write_flat
 
@@ -112,7 +113,7 @@ def test_a_killed_reader_is_cleared(index_path: pathlib.Path) -> None:
 
 HOLD_WRITER = """
 import sys, time
-from pyxlist.index.env import open_store
+from pyxlist.index.opening import open_store
 from pyxlist.index.writing import write
 store = open_store(sys.argv[1])
 with write(store):

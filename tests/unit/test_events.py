@@ -19,7 +19,7 @@ from pyxlist.config import Config
 from pyxlist.follow.events import Applier, Event, read_event
 from pyxlist.follow.notify import DlistBuffer, iter_json, message_of_datagram, serve
 from pyxlist.follow.uri import mailbox_of_uri, modified_utf7
-from pyxlist.index.env import open_store
+from pyxlist.index.opening import open_store
 from tests.sources import value, write_flat
 
 DATA: Final = pathlib.Path(__file__).parents[1] / "data" / "events"

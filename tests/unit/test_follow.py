@@ -11,7 +11,7 @@ import pytest
 
 import pyxlist
 from pyxlist.follow import Follower
-from pyxlist.index.env import open_store
+from pyxlist.index.opening import open_store
 from pyxlist.index.write import apply_changes
 from pyxlist.index.writing import write
 from tests.sources import value, write_flat

@@ -10,7 +10,7 @@ import pytest
 import pyxlist
 from pyxlist._pxl import ffi, lib
 from pyxlist.errors import CorruptSourceError, StoreDamagedError
-from pyxlist.index.env import open_store
+from pyxlist.index.opening import open_store
 from pyxlist.index.writing import write
 from tests.sources import value, write_flat, write_records
 

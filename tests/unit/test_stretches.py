@@ -11,7 +11,7 @@ import pytest
 
 import pyxlist
 from pyxlist.index import compare, stretches
-from pyxlist.index.env import open_store
+from pyxlist.index.opening import open_store
 from pyxlist.index.write import Change
 from tests.sources import value, write_flat
 
