@@ -1,6 +1,6 @@
 /* _store.c - what every change does some times over: a look at the data file, a row found, a row set or removed.
  *
- * A durable change waits for the disk twice, and what runs after a wait finds its code and data in no cache of the
+ * A durable change waits for the disk, and what runs after a wait finds its code and data in no cache of the
  * processor.  Then a step of the interpreter costs three times what it does in a loop: in Python these few functions
  * would be a tenth of the whole change.  What they do not do, the rare, stays in rows.py.
  *

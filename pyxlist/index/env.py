@@ -109,7 +109,8 @@ class Store:
                 max_readers=MAX_READERS,
                 readonly=not self._writing,
                 create=create,
-                # The meta page is not synced by LMDB but by _make_durable, when it was promised.
+                # The meta page is not synced by LMDB but by make_durable, when that was promised and nothing stands
+                # for it (redo.py).
                 sync=self._syncing,
                 metasync=False,
                 mode=0o644,
@@ -121,7 +122,6 @@ class Store:
         except lmdb.Error as error:
             raise self.translate(error) from error
         self._broken, self.ready, self.newest = False, None, -1
-        self.redo.close()
         self.pid = os.getpid()
 
     def prepare_writing(self, durability: Durability = Durability.EVERY_COMMIT) -> None:
@@ -140,8 +140,7 @@ class Store:
         """The same for who holds the lock: `ready` is this when it is done."""
         if not self._writes_as(durability):
             self._reopen(durability)
-        # Nobody is writing, so whoever would have been the next has died.
-        self.redo.forget_unfinished(self.identity, self.env.info()["last_txnid"] + 1, self.page_bytes)
+        self.redo.settle(self.identity, self.env.info()["last_txnid"], self.page_bytes)
         self.ready = durability
 
     def _writes_as(self, durability: Durability) -> bool:
@@ -313,7 +312,7 @@ class Store:
         try:
             self.syncer.sync_waiting(self.env)
         except lmdb.Error as error:
-            self._broken = True
+            self._broken, self.ready = True, None
             _log.error("%s: commits could not be made durable: %s", self.path, error)
 
     def failed(self, error: lmdb.Error) -> StoreError:

@@ -6,6 +6,8 @@ import os
 
 from pyxlist.errors import StoreError
 from pyxlist.index.env import Store, shared_store
+from pyxlist.index.generations import touch
+from pyxlist.index.layout import DIRECTORY
 from pyxlist.index.redo import pending
 from pyxlist.index.transaction import Writing
 
@@ -37,6 +39,10 @@ def _finish(store: Store) -> None:
             remedy="open it once as a user who may write there",
         )
     with Writing(store, lambda transaction: transaction) as transaction:
-        for key, row in pending(store.data) or ():  # another may have been faster
-            transaction.put_row(key, row)
+        waiting = pending(store.data)
+        if waiting is None:  # another was faster
+            return
+        transaction.put_rows(waiting.rows)
+        touch(transaction.txn, transaction.tables, {DIRECTORY})  # it takes up its number, whatever it changes
+        store.redo.settle(store.identity, waiting.transaction, store.page_bytes)
         transaction.rows = None  # what is kept stays until this is durable

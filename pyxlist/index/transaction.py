@@ -41,7 +41,7 @@ class Transaction:
     def __init__(self, txn: Any, tables: dict[str, Any]) -> None:
         self.txn = txn
         self.tables = tables
-        self.rows: Rows | None = []  # all that was changed, if that is directory rows alone
+        self.rows: Rows | None = {}  # all that was changed, if that is directory rows alone
         self._pending: dict[bytes, Change] = {}
         self._read: dict[bytes, bytes | None] = {}  # rows that were looked up and are stored so
 
@@ -114,10 +114,12 @@ class Transaction:
     def flush(self) -> int:
         """Apply what is pending; how many mailboxes changed.  Done at the end of the block anyway."""
         changes, self._pending = list(self._pending.values()), {}
-        if self.rows is not None:
-            self.rows += [(key, row) for key, old, row in changes if old != row]
+        rows, self.rows = self.rows, None  # what fails half-way is not to be made again
         self._read.clear()
-        return apply_changes(self.txn, self.tables, changes)
+        count = apply_changes(self.txn, self.tables, changes)
+        if rows is not None:
+            self.rows = rows | {key: row for key, old, row in changes if old != row}
+        return count
 
     # --- what belongs to a user ---
 

@@ -57,27 +57,36 @@ class Write:
         store, kept = self._store, False
         try:
             try:
-                if self._pid != os.getpid():
-                    raise StoreError("a write transaction does not cross a fork", path=store.path)
-                number: int = self.txn.id()
-                if rows and self._durability.within_ms == 0:
-                    kept = store.redo.put(store.identity, number, store.page_bytes, rows)
-                try:
-                    self.txn.commit()
-                except BaseException:
-                    if kept:
-                        store.redo.take_back(number, store.page_bytes)
-                    raise
+                kept = self._commit(rows)
                 newest = store.look_after()
             finally:
                 self._held.let_go()
             # The next writer may begin: what it makes durable includes this.
             if kept:
-                store.syncer.note(number)
+                store.syncer.note(newest)
             else:
                 store.make_durable(self._durability, newest)
         except lmdb.Error as error:
             raise store.failed(error) from error
+
+    def _commit(self, rows: Rows | None) -> bool:
+        """Whether it is durable now."""
+        store = self._store
+        if self._pid != os.getpid():
+            raise StoreError("a write transaction does not cross a fork", path=store.path)
+        place = store.identity, self.txn.id(), store.page_bytes
+        keeps = bool(rows) and self._durability.within_ms == 0
+        try:
+            kept = keeps and store.redo.put(*place, rows or {})
+            if not kept:
+                store.redo.forget(*place)
+            self.txn.commit()
+        except BaseException:
+            self.txn.abort()  # nothing, if it has been committed
+            if keeps:
+                store.redo.take_back(*place)
+            raise
+        return kept
 
     def undo(self, error: BaseException) -> None:
         """Keep nothing of it, because of an error.  Raises StoreError in place of one of LMDB's."""

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+import lmdb
 import pytest
 
 import pyxlist
@@ -141,6 +142,35 @@ def test_what_is_durable_is_not_synced_again(index_path: pathlib.Path, monkeypat
         with index.write() as hooks:
             hooks.mboxlist_setacl("user.u001", "staff", "lrs")
     assert [bool(moved) for moved in synced[:3]] == [False, False, True]
+
+
+def test_a_sync_in_the_background_that_failed_is_made_up_for(index_path: pathlib.Path) -> None:
+    """The next commit opens the environment anew, since LMDB forgets what it could not write, and is synced."""
+
+    class Failing:
+        def __init__(self, env: Any) -> None:
+            self.env = env
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self.env, name)
+
+        def sync(self, _force: bool) -> None:
+            raise lmdb.DiskError("no")
+
+    soon = pyxlist.Durability.within(20)
+    with pyxlist.open(index_path, readonly=False) as index:
+        store = index._store
+        for number in range(2):
+            with index.write(durability=soon) as hooks:
+                hooks.mboxlist_setacl("user.u001", f"staff{number}", "lr")
+            if not number:
+                store.env = Failing(store.env)
+                store.sync_now()
+        assert not isinstance(store.env, Failing)
+        limit = time.monotonic() + 20
+        while store.syncer._synced < store.env.info()["last_txnid"] and time.monotonic() < limit:
+            time.sleep(0.01)
+        assert store.syncer._synced == store.env.info()["last_txnid"]
 
 
 def test_a_sync_covers_what_was_committed_before_it_began() -> None:

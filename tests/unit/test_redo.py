@@ -6,6 +6,7 @@ import os
 import pathlib
 import shutil
 from collections.abc import Iterator
+from typing import Any
 from unittest import mock
 
 import lmdb
@@ -167,12 +168,72 @@ def test_what_a_process_left_that_died_is_forgotten_by_the_next_writer(index_pat
         write = index.write()
         write.__enter__().mboxlist_setacl("user.ann", "bob", "lr")
         transaction = write._write  # type: ignore[attr-defined]
-        rows: redo.Rows = [(b"user\x1fann", b"")]
+        rows: redo.Rows = {b"user\x1fann": b""}
         assert index._store.redo.put(index._store.identity, transaction.txn.id(), PAGE, rows)
         write.__exit__(KeyboardInterrupt, KeyboardInterrupt(), None)
     with mock.patch.object(redo, "this_boot", return_value=OTHER_BOOT):
-        assert redo.pending(index_path / "data.mdb") == rows
+        found = redo.pending(index_path / "data.mdb")
+        assert found is not None and found.rows == rows
     with pyxlist.open(index_path, readonly=False) as index, index.write():
         pass
     with mock.patch.object(redo, "this_boot", return_value=OTHER_BOOT):
         assert redo.pending(index_path / "data.mdb") is None
+
+
+def keep(index_path: pathlib.Path, transaction: int, boot: bytes, rows: redo.Rows) -> None:
+    """A record as a transaction of that number and boot leaves it."""
+    status = (index_path / "data.mdb").stat()
+    kept = redo.Redo(index_path / "data.mdb")
+    with mock.patch.object(redo, "this_boot", return_value=boot):
+        assert kept.put((status.st_dev, status.st_ino), transaction, PAGE, rows)
+    kept.close()
+
+
+def newest(index_path: pathlib.Path) -> int:
+    with open(index_path / "data.mdb", "rb") as file:
+        meta = newest_meta(file.fileno())
+    assert meta is not None
+    return meta.transaction
+
+
+def test_a_number_that_comes_again_is_another_transaction(index_path: pathlib.Path) -> None:
+    """Of the transaction after the lost one the power may leave a record alone, which follows what is not there."""
+    stale: redo.Rows = {b"user\x1fann": None}
+    for ahead in (1, 2):
+        keep(index_path, newest(index_path) + ahead, OTHER_BOOT, stale if ahead > 1 else {})
+    with pyxlist.open(index_path, readonly=False) as index, index.write() as hooks:
+        hooks.mboxlist_setacl("user.ann", "carol", "lr")
+    with mock.patch.object(redo, "this_boot", return_value=b"b" * 16):
+        assert acl_of(index_path) == ["ann", "carol"]
+
+
+def test_a_change_that_changes_nothing_is_finished_once(index_path: pathlib.Path) -> None:
+    """It takes up its number like any other."""
+    keep(index_path, newest(index_path) + 1, OTHER_BOOT, {b"nothing": None})
+    assert redo.pending(index_path / "data.mdb") is not None
+    before = newest(index_path)
+    for _ in range(2):
+        assert acl_of(index_path) == ["ann"]
+    assert newest(index_path) == before + 1 and redo.pending(index_path / "data.mdb") is None
+
+
+def test_an_interrupt_before_the_commit_leaves_nothing(index_path: pathlib.Path) -> None:
+    """Neither LMDB's lock, which would shut out the next writer, nor the change."""
+    kept = []
+
+    def block(index: pyxlist.Index, identifier: str) -> None:
+        with index.write(timeout_s=2) as hooks:
+            kept.append(hooks)
+            hooks.mboxlist_setacl("user.ann", identifier, "lr")
+
+    with pyxlist.open(index_path, readonly=False) as index:
+        real = index._store.redo.put
+
+        def interrupted(*arguments: Any) -> bool:
+            assert real(*arguments)
+            raise KeyboardInterrupt
+
+        with mock.patch.object(index._store.redo, "put", interrupted), pytest.raises(KeyboardInterrupt):
+            block(index, "bob")
+        block(index, "carol")
+    assert acl_of(index_path) == ["ann", "carol"] and len(kept) == 2
