@@ -221,14 +221,6 @@ int pxl_change_read(pxl_change *change, pxl_slice key, pxl_slice before, pxl_sli
     return PXL_OK;
 }
 
-size_t pxl_posting_encode(uint32_t mbtype, uint32_t granted, uint32_t denied, uint8_t *out)
-{
-    uint8_t *p = pxl_varint_put(pxl_varint_put(out, mbtype), granted);
-
-    if (denied) p = pxl_varint_put(p, denied);
-    return (size_t)(p - out);
-}
-
 size_t pxl_change_payload(const pxl_change *change, const pxl_concern *who, int when, int list, uint8_t *out)
 {
     const uint32_t mbtype = change->mbtype[when], granted = who->granted[when], denied = who->denied[when];
