@@ -9,8 +9,6 @@
 #include "entry.h"
 #include "rows.h"
 
-static const char FULL_RIGHTS[] = "lrswipkxtecdan";
-
 /* The shortest head msgpack has for a count or number: `fix` up to `fixmax`, else `wide`, and the
  * two after it, for 8, 16 and 32 bits; arrays have no 8-bit form. */
 static bool pack_head(pxl_bytes *out, uint8_t fix, uint32_t fixmax, uint8_t wide, bool has_8, uint32_t n)
@@ -97,7 +95,7 @@ static int pack_acl(pxl_bytes *out, const pxl_mbentry *entry, pxl_slice owner, p
     packed = pack_array(out, 2 * pairs);
     while (packed && pxl_acl_next(&rest, entry->acl_tabs, &identifier, &rights) == PXL_OK) {
         bool own = owner.len && pxl_same(identifier.data, identifier.len, owner.data, owner.len);
-        bool full = pxl_same(rights.data, rights.len, (const uint8_t *)FULL_RIGHTS, sizeof FULL_RIGHTS - 1);
+        bool full = pxl_same(rights.data, rights.len, PXL_FULL_RIGHTS.data, PXL_FULL_RIGHTS.len);
         packed = (own ? pack_nil(out) : pack_text(out, identifier)) && (full ? pack_nil(out) : pack_text(out, rights));
     }
     return packed ? PXL_OK : pxl_fail(error, PXL_E_MEMORY, "out of memory", 0, 0, 0);

@@ -8,6 +8,9 @@
 #define PXL_SEPARATOR 0x1f          /* between the components of a key name */
 #define PXL_DOMAIN_SEPARATOR 0x1d   /* after the domain of a key name */
 
+/* The rights that nil stands for in a directory row. */
+static const pxl_slice PXL_FULL_RIGHTS = {(const uint8_t *)"lrswipkxtecdan", 14};
+
 /* Is `key` the name `root`, or one below it? */
 static inline bool pxl_in_tree(const uint8_t *key, size_t len, pxl_slice root)
 {

@@ -24,8 +24,6 @@ typedef struct {             /* a pair of the ACL; nil has no data */
     pxl_slice whole;         /* both as packed */
 } row_pair;
 
-static const pxl_slice FULL_RIGHTS = {(const uint8_t *)"lrswipkxtecdan", 14};
-
 /* ---- reading rows -------------------------------------------------------------------------------- */
 
 /* The length that follows a head of 1, 2 or 4 octets. */
@@ -178,7 +176,7 @@ static void unite(pxl_change *change, const row_fields *row, int when)
         pxl_concern *found = bsearch(&sought, change->concerns, change->len, sizeof sought, by_identifier);
         uint32_t mask;
         if (!found) continue;
-        mask = pxl_rights_parse(pair.rights.data ? pair.rights : FULL_RIGHTS);
+        mask = pxl_rights_parse(pair.rights.data ? pair.rights : PXL_FULL_RIGHTS);
         *(denies ? &found->denied[when] : &found->granted[when]) |= mask;
     }
 }

@@ -48,7 +48,6 @@ __all__ = [
     "TABLES",
     "VERSION",
     "WHOLE_TABLE",
-    "identifier_list",
     "is_stamp",
     "iter_blocks",
     "iter_changes",
@@ -77,11 +76,6 @@ MORE: Final = 1  # in a block's first octet: another block of the list follows
 _BLOCK_HEAD: Final = struct.Struct("<HI")
 _CHANGE_HEAD: Final = struct.Struct("<HII")
 _NONE: Final = 0xFFFFFFFF
-
-
-def identifier_list(identifier: bytes, quiet: bool = False) -> bytes:
-    """Owner prefix of one of an identifier's two posting lists."""
-    return identifier + (QUIET if quiet else LOOKUP)
 
 
 def is_stamp(key: bytes) -> bool:
