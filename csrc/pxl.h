@@ -254,7 +254,7 @@ int pxl_cutter_add(pxl_cutter *cutter, pxl_slice key, pxl_slice payload);
 /* Close the last block.  With no row added, nothing comes out. */
 int pxl_cutter_finish(pxl_cutter *cutter);
 /* Finished blocks since the last take, each u16 key length, u32 value length (little-endian), key,
- * value; good until the next call on this cutter. */
+ * value; good until the next take, so that more can be made while these are put somewhere. */
 pxl_slice pxl_cutter_take(pxl_cutter *cutter);
 /* Octets that the next take would give. */
 size_t pxl_cutter_waiting(const pxl_cutter *cutter);

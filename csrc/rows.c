@@ -161,6 +161,7 @@ struct pxl_cutter {
     pxl_bytes owner;         /* prefix of every block's key */
     pxl_bytes block;         /* under construction: flags, rows */
     pxl_bytes done;          /* finished items since the last take */
+    pxl_bytes given;         /* what the last take gave */
     uint8_t separator[PXL_KEY_MAX];
     size_t separator_len;
     uint8_t last[PXL_KEY_MAX];
@@ -169,7 +170,6 @@ struct pxl_cutter {
     bool inside;             /* it began inside a tree that filled the block before */
     bool leading;            /* it began where such a tree ended */
     uint8_t flags;           /* of the last block; the others have PXL_BLOCK_MORE as well */
-    bool taken;
 };
 
 pxl_cutter *pxl_cutter_new(size_t target, size_t keymax)
@@ -188,6 +188,7 @@ void pxl_cutter_free(pxl_cutter *cutter)
     pxl_bytes_free(&cutter->owner);
     pxl_bytes_free(&cutter->block);
     pxl_bytes_free(&cutter->done);
+    pxl_bytes_free(&cutter->given);
     free(cutter);
 }
 
@@ -216,8 +217,6 @@ static int close_block(pxl_cutter *cutter, bool more)
     size_t keylen = cutter->owner.len + cutter->separator_len;
     uint8_t lengths[6] = {(uint8_t)keylen, (uint8_t)(keylen >> 8)};
 
-    if (cutter->taken) cutter->done.len = 0;
-    cutter->taken = false;
     if (cutter->block.len > UINT32_MAX || keylen > UINT16_MAX) return PXL_E_ARGUMENT;
     for (int i = 0; i < 4; i++) lengths[2 + i] = (uint8_t)(cutter->block.len >> (8 * i));
     cutter->block.data[0] = (uint8_t)(cutter->flags | (more ? PXL_BLOCK_MORE : 0));
@@ -296,15 +295,17 @@ int pxl_cutter_finish(pxl_cutter *cutter)
 
 pxl_slice pxl_cutter_take(pxl_cutter *cutter)
 {
-    pxl_slice done = {cutter->done.data, cutter->taken ? 0 : cutter->done.len};
+    pxl_bytes given = cutter->done;
 
-    cutter->taken = true;
-    return done;
+    cutter->done = cutter->given;
+    cutter->done.len = 0;
+    cutter->given = given;
+    return (pxl_slice){given.data, given.len};
 }
 
 size_t pxl_cutter_waiting(const pxl_cutter *cutter)
 {
-    return cutter->taken ? 0 : cutter->done.len;
+    return cutter->done.len;
 }
 
 /* ---- merging changes into a block -------------------------------------------------------------- */
@@ -370,7 +371,6 @@ int pxl_cutter_rewrite(pxl_cutter *cutter, size_t target, const uint8_t *key, si
     last = following_len ? *following : *block;
     cutter->target = target;
     cutter->done.len = 0;
-    cutter->taken = false;
     result = pxl_cutter_start(cutter, (pxl_slice){key, owner_len}, (pxl_slice){key + owner_len, key_len - owner_len},
                               (*block & ~PXL_BLOCK_MORE) | (last & PXL_BLOCK_MORE));
     if (result == PXL_OK)

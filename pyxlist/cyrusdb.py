@@ -185,13 +185,14 @@ def _load(image: Image, progress: Progress | None, options: int) -> tuple[Any, A
     """
     error = ffi.new("pxl_error *")
     reader, size, code = None, image.size_bytes, lib.PXL_MORE
-    for have in image.fill(progress):
-        if reader is None or image.size_bytes != size:
-            lib.pxl_reader_close(reader or ffi.NULL)
-            reader, size = _open(image, options, error), image.size_bytes
-        code = error.code if reader is None else lib.pxl_reader_load(reader, have, error)
-        if code != lib.PXL_MORE:
-            break
+    with contextlib.closing(image.fill(progress)) as filled:
+        for have in filled:
+            if reader is None or image.size_bytes != size:
+                lib.pxl_reader_close(reader or ffi.NULL)
+                reader, size = _open(image, options, error), image.size_bytes
+            code = error.code if reader is None else lib.pxl_reader_load(reader, have, error)
+            if code != lib.PXL_MORE:
+                break
     return reader, error if code < 0 else None
 
 

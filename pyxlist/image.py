@@ -30,9 +30,10 @@ import os
 import stat
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import Any, Final
 
+from pyxlist.ahead import made_ahead
 from pyxlist.errors import SourceError
 
 __all__ = ["STDIN", "Image", "Progress", "read_file", "read_image", "read_stream", "settled_mtime_ns"]
@@ -79,25 +80,34 @@ class Image:
         self.device = self._status.st_dev if self._status else 0
         self.mtime_ns = settled_mtime_ns(self._status) if self._status else 0
 
-    def fill(self, progress: Progress | None = None) -> Iterator[int]:
-        """Read on, a few MiB a step; how many octets are there after each.  At least one step."""
+    def fill(self, progress: Progress | None = None) -> Generator[int, None, None]:
+        """Read on, a few MiB a step; how many octets are there after each.  At least one step.
+
+        Of a large file the next step is read while one is used; close this to leave before the last.
+        """
         done, told = 0, time.monotonic()
-        while self._file and done < self.size_bytes:
-            count = self._read(done)
-            if not count:
-                break
-            if not done:
-                kept = self._header[:count]
-                self.data[: len(kept)] = kept
-            done += count
-            if progress and time.monotonic() - told >= 0.1:
-                told = time.monotonic()
-                progress("read", done, self.size_bytes)
-            if done < self.size_bytes:
-                yield done
+        large = self._file is not None and self.size_bytes > CHUNK_BYTES
+        with made_ahead(self._reads()) if large else contextlib.nullcontext(self._reads()) as reads:
+            for count in reads:
+                if not done:
+                    kept = self._header[:count]
+                    self.data[: len(kept)] = kept
+                done += count
+                if progress and time.monotonic() - told >= 0.1:
+                    told = time.monotonic()
+                    progress("read", done, self.size_bytes)
+                if done < self.size_bytes:
+                    yield done
         if self._file:
             self.size_bytes = done
         yield self.size_bytes
+
+    def _reads(self) -> Iterator[int]:
+        """Read chunk after chunk to where they belong; how many octets each had."""
+        done = 0
+        while self._file and done < self.size_bytes and (count := self._read(done)):
+            done += count
+            yield count
 
     def _read(self, done: int) -> int:
         with memoryview(self.data) as view, view[done : min(done + CHUNK_BYTES, self.size_bytes)] as rest:

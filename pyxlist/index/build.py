@@ -24,6 +24,7 @@ from typing import Any, Final
 import lmdb
 
 from pyxlist._pxl import ffi, lib
+from pyxlist.ahead import made_ahead
 from pyxlist.config import Config
 from pyxlist.cyrusdb import Losses, Progress, Source, keys_found, losses_of, open_source, raise_core_error
 from pyxlist.errors import CorruptSourceError, StoreError, StoreFullError
@@ -233,16 +234,17 @@ def _sync_directory(path: pathlib.Path) -> None:
 def _fill(store: Store, inversion: Any, reader: Any, header: Source, told: Told) -> None:
     """Write directory, postings and uniqueids of every record."""
     writer = _Appender(store)
-    for table, items, at in _batches(inversion, reader, header):
-        writer.put(table, items)
-        told.tell(*(("read", at, header.end) if at else ("write", writer.written, 0)))
+    with made_ahead(_batches(inversion, reader, header)) as batches:
+        for table, items, at in batches:
+            writer.put(table, items)
+            told.tell(*(("read", at, header.end) if at else ("write", writer.written, 0)))
     writer.commit()
 
 
 def _batches(inversion: Any, reader: Any, header: Source) -> Iterator[tuple[str, memoryview, int]]:
     """(table, finished blocks, how far the source was read or 0 when it was to its end), in key order by table.
 
-    The blocks are good until the next are asked for.
+    The blocks are good while the next ones are made.
     """
     error = ffi.new("pxl_error *")
     code = lib.PXL_MORE
@@ -261,7 +263,7 @@ def _batches(inversion: Any, reader: Any, header: Source) -> Iterator[tuple[str,
 
 
 def _taken(inversion: Any, table: int) -> memoryview:
-    """The blocks finished since the last taking, until the next batch is made in their place."""
+    """The blocks finished since the last taking; good until the next."""
     items = lib.pxl_inversion_take(inversion, table)
     return memoryview(ffi.buffer(items.data, items.len)) if items.len else memoryview(b"")
 

@@ -18,7 +18,7 @@ PACKAGE: Final = pathlib.Path(__file__).parents[2] / "pyxlist"
 # Modules and packages of pyxlist by storey.  A module may import from its own storey, if nothing goes in a
 # circle, and from those below it.
 STOREYS: Final[dict[int, tuple[str, ...]]] = {
-    0: ("errors", "tokens", "_version"),
+    0: ("ahead", "errors", "tokens", "_version"),
     1: ("config", "names", "acl", "policy", "entry", "namespace", "imap"),
     2: ("_pxl", "image", "cyrusdb", "cyruslog"),
     3: ("index",),
