@@ -126,6 +126,21 @@ static inline void pxl_move(uint8_t *to, const uint8_t *from, size_t n)
     for (size_t i = 0; i < n; i += PXL_SLACK) memcpy(to + i, from + i, PXL_SLACK);
 }
 
+/* Copy `n` octets and none besides.  Where a compiler knows the most that n can be it makes memcpy a string
+ * instruction, which takes longer to start than a name takes to copy. */
+static inline void pxl_copy(uint8_t *to, const uint8_t *from, size_t n)
+{
+    if (n >= 8) {
+        for (size_t i = 0; i < n - 8; i += 8) memcpy(to + i, from + i, 8);
+        memcpy(to + n - 8, from + n - 8, 8);
+    } else if (n >= 4) {
+        memcpy(to, from, 4);
+        memcpy(to + n - 4, from + n - 4, 4);
+    } else {
+        for (size_t i = 0; i < n; i++) to[i] = from[i];
+    }
+}
+
 /* Octet order, a prefix before its longer form: what every key in this project is sorted by.  Keys
  * are short and this is the innermost loop, so it compares words in place of calling memcmp. */
 static inline int pxl_compare(const uint8_t *a, size_t alen, const uint8_t *b, size_t blen)
@@ -136,8 +151,13 @@ static inline int pxl_compare(const uint8_t *a, size_t alen, const uint8_t *b, s
         uint64_t x = pxl_be64(a + i), y = pxl_be64(b + i);
         if (x != y) return x < y ? -1 : 1;
     }
-    for (; i < n; i++)
-        if (a[i] != b[i]) return a[i] < b[i] ? -1 : 1;
+    if (n >= 8) { /* the last word overlaps what is equal: no loop whose end is hard to foresee */
+        uint64_t x = pxl_be64(a + n - 8), y = pxl_be64(b + n - 8);
+        if (x != y) return x < y ? -1 : 1;
+    } else {
+        for (; i < n; i++)
+            if (a[i] != b[i]) return a[i] < b[i] ? -1 : 1;
+    }
     return (alen > blen) - (alen < blen);
 }
 
@@ -159,6 +179,10 @@ static inline size_t pxl_shared(const uint8_t *a, size_t alen, const uint8_t *b,
     for (; n + 8 <= limit; n += 8) {
         uint64_t differ = pxl_be64(a + n) ^ pxl_be64(b + n);
         if (differ) return n + (size_t)__builtin_clzll(differ) / 8;
+    }
+    if (limit >= 8) { /* as pxl_compare */
+        uint64_t differ = pxl_be64(a + limit - 8) ^ pxl_be64(b + limit - 8);
+        return differ ? limit - 8 + (size_t)__builtin_clzll(differ) / 8 : limit;
     }
     while (n < limit && a[n] == b[n]) n++;
     return n;

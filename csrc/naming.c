@@ -132,7 +132,7 @@ void pxl_name_parse(const pxl_view *view, const uint8_t *key, size_t len, pxl_na
 static void put(pxl_extname *out, const uint8_t *text, size_t len)
 {
     if (len > PXL_EXTNAME_MAX - out->len) len = PXL_EXTNAME_MAX - out->len;
-    if (len) memcpy(out->text + out->len, text, len);
+    pxl_copy(out->text + out->len, text, len);
     out->len += len;
 }
 
@@ -448,7 +448,7 @@ size_t pxl_name_from_internal(const uint8_t *text, size_t len, uint8_t *key, siz
 static bool append(uint8_t *text, size_t *len, const void *octets, size_t n)
 {
     if (n > PXL_NAME_MAX - *len) return false;
-    if (n) memcpy(text + *len, octets, n);
+    pxl_copy(text + *len, octets, n);
     *len += n;
     return true;
 }

@@ -316,7 +316,7 @@ typedef struct {
 static void extend(prefix *p, const void *text, size_t len)
 {
     if (len > sizeof p->text - p->len) len = sizeof p->text - p->len;
-    if (len) memcpy(p->text + p->len, text, len);
+    pxl_copy(p->text + p->len, text, len);
     p->len += len;
 }
 

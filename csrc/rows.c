@@ -93,7 +93,7 @@ static uint8_t *put_row(uint8_t *p, size_t shared, pxl_slice key, pxl_slice payl
     p = pxl_varint_put(p, (uint32_t)shared);
     p = pxl_varint_put(p, (uint32_t)(key.len - shared));
     p = pxl_varint_put(p, (uint32_t)payload.len);
-    memcpy(p, key.data + shared, key.len - shared);
+    pxl_copy(p, key.data + shared, key.len - shared);
     p += key.len - shared;
     if (payload.len) memcpy(p, payload.data, payload.len);
     return p + payload.len;
@@ -276,7 +276,7 @@ int pxl_cutter_add(pxl_cutter *cutter, pxl_slice key, pxl_slice payload)
     if (!pxl_bytes_room(&cutter->block, 15 + key.len + payload.len)) return PXL_E_MEMORY;
     p = put_row(cutter->block.data + cutter->block.len, shared, key, payload);
     cutter->block.len = (size_t)(p - cutter->block.data);
-    memcpy(cutter->last + shared, key.data + shared, key.len - shared);
+    pxl_copy(cutter->last + shared, key.data + shared, key.len - shared);
     cutter->last_len = key.len;
     cutter->rows++;
     return PXL_OK;
