@@ -10,20 +10,19 @@
 #include "listing.h"
 
 /* Cyrus asks with dots here, whatever the separator is. */
-static bool dot_prefix(const pxl_bytes *longer, const uint8_t *shorter, size_t len)
+static bool dot_prefix(pxl_slice longer, const uint8_t *shorter, size_t len)
 {
-    return pxl_starts(longer->data, longer->len, shorter, len) && (longer->len == len || longer->data[len] == '.');
+    return pxl_starts(longer.data, longer.len, shorter, len) && (longer.len == len || longer.data[len] == '.');
 }
 
 bool pxl_ancestors_stand(const pxl_listing *listing, const pxl_event *e)
 {
-    const pxl_answer_row *last = &listing->last;
     size_t parent = e->len;
 
-    if (!last->set) return false;
+    if (!listing->last.set) return false;
     if (pxl_same(e->text, e->len, (const uint8_t *)"user", 4)) return true;
     while (parent > 0 && e->text[parent - 1] != '.') parent--;
-    return dot_prefix(&last->name, e->text, parent ? parent - 1 : 0);
+    return dot_prefix(listing->said, e->text, parent ? parent - 1 : 0);
 }
 
 /* Does this octet of a key end a component when the external name is read back?  A '/' in a key is
@@ -190,7 +189,7 @@ void pxl_ancestors_mention(pxl_listing *listing, const pxl_event *e)
     /* Youngest to oldest, until the row of memory is one or stands below one ... */
     while (least > 0) {
         if (!name_ancestor(listing->view, &r, least - 1, &cut, &external)) break;
-        if (listing->last.set && dot_prefix(&listing->last.name, external.text, external.len)) break;
+        if (listing->last.set && dot_prefix(listing->said, external.text, external.len)) break;
         least--;
     }
     /* ... then answer them oldest to youngest. */

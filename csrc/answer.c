@@ -93,29 +93,42 @@ static inline unsigned forbidden_by(const uint8_t *text, size_t len)
     return looked_up(text, len);
 }
 
-/* `text` may be read PXL_SLACK octets behind its end. */
-PXL_STEP void put_name(pxl_listing *listing, const uint8_t *text, size_t len)
+/* A name between `before` and `after`, all of which may be read PXL_SLACK octets behind their ends.  Where the name
+ * stands in `out` then; NULL without memory. */
+PXL_STEP const uint8_t *put_name(pxl_listing *listing, pxl_slice before, const uint8_t *text, size_t len, pxl_slice after)
 {
     char head[32];
     unsigned forbidden = forbidden_by(text, len);
+    const uint8_t *name;
     uint8_t *p;
 
     if (!len || (len == 3 && !memcmp(text, "NIL", 3))) forbidden |= NO_ATOM;
     if (len >= QUOTED_MAX) forbidden = NO_QUOTED;
-    if (forbidden == NO_QUOTED) put(listing, head, (size_t)snprintf(head, sizeof head, "{%zu}\r\n", len));
-    if (!(p = reserve(listing, len + 2))) return;
+    if (forbidden == NO_QUOTED) {
+        put(listing, before.data, before.len);
+        put(listing, head, (size_t)snprintf(head, sizeof head, "{%zu}\r\n", len));
+        before.len = 0;
+    }
+    if (!(p = reserve(listing, before.len + len + 2 + after.len))) return NULL;
+    pxl_move(p, before.data, before.len);
+    p += before.len;
     *p = '"';
     p += forbidden == NO_ATOM;
+    name = p;
     pxl_move(p, text, len);
     p += len;
     *p = '"';
     p += forbidden == NO_ATOM;
-    listing->out.len = (size_t)(p - listing->out.data);
+    pxl_move(p, after.data, after.len);
+    listing->out.len = (size_t)(p + after.len - listing->out.data);
+    return name;
 }
 
 static void put_astring(pxl_listing *listing, const uint8_t *text, size_t len)
 {
-    put_name(listing, text, len);
+    const pxl_slice nothing = {NULL, 0};
+
+    put_name(listing, nothing, text, len, nothing);
 }
 
 /* ---- flags ------------------------------------------------------------------------------------- */
@@ -255,18 +268,16 @@ static void put_new_head(pxl_listing *listing, uint32_t attributes, size_t slot)
     memcpy(listing->heads[slot].text, listing->out.data + start, len);
 }
 
-PXL_STEP void put_head(pxl_listing *listing, uint32_t attributes)
+/* What is left to put of the head of a line: all of it if attributes like these were met before, else nothing. */
+PXL_STEP pxl_slice head_left(pxl_listing *listing, uint32_t attributes)
 {
     size_t slot = 0;
-    uint8_t *p;
 
     while (slot < 3 && listing->heads[slot].len && listing->heads[slot].attributes != attributes) slot++;
-    if (!listing->heads[slot].len || listing->heads[slot].attributes != attributes) {
-        put_new_head(listing, attributes, slot);
-    } else if ((p = reserve(listing, listing->heads[slot].len))) {
-        pxl_move(p, listing->heads[slot].text, listing->heads[slot].len);
-        listing->out.len += listing->heads[slot].len;
-    }
+    if (listing->heads[slot].len && listing->heads[slot].attributes == attributes)
+        return (pxl_slice){listing->heads[slot].text, listing->heads[slot].len};
+    put_new_head(listing, attributes, slot);
+    return (pxl_slice){NULL, 0};
 }
 
 /* A use goes before the bracket that closes the flags. */
@@ -284,26 +295,37 @@ static void put_use(pxl_listing *listing, uint32_t attributes, pxl_slice use)
 
 static void put_list(pxl_listing *listing, const pxl_answer_row *row, uint32_t attributes, pxl_slice use)
 {
-    put_head(listing, attributes);
+    const pxl_slice head = head_left(listing, attributes);
+
+    put(listing, head.data, head.len);
     put_use(listing, attributes, use);
     put_astring(listing, row->name.data, row->name.len);
     if (attributes & PXL_CHILDINFO) put_text(listing, " (CHILDINFO (\"SUBSCRIBED\"))");
     put_text(listing, "\r\n");
 }
 
-/* A mailbox of which nothing is known but whether any is below it, which is all that was asked for. */
-static bool is_ordinary(const pxl_listing *listing, const pxl_answer_row *row)
+/* Nearly every row has none below it, and the line says so; whether one has is known when the next name comes. */
+void pxl_answer_begin(pxl_listing *listing, const uint8_t *text, size_t len)
 {
-    return listing->ordinary && row->attributes && !(row->attributes & ~(uint32_t)(PXL_HASCHILDREN | PXL_HASNOCHILDREN))
-           && !(row->has_subject && (row->subject.mbtype & PXL_INTERMEDIATE));
+    static const uint8_t END[2 + PXL_SLACK] = "\r\n";
+    const size_t line = listing->out.len;
+    const pxl_slice head = head_left(listing, PXL_HASNOCHILDREN);
+
+    listing->said = (pxl_slice){put_name(listing, head, text, len, (pxl_slice){END, 2}), len};
+    listing->last.attributes = 0;
+    listing->last.set = !listing->failed;
+    if (listing->last.set) listing->line = line;
 }
 
-/* The line of one: what pxl_answer would come to by way of all its questions. */
-static void put_ordinary(pxl_listing *listing, const pxl_answer_row *row)
+/* Take the "No" out of \HasNoChildren, the one flag of an ordinary line, if there are any. */
+void pxl_answer_end(pxl_listing *listing)
 {
-    put_head(listing, row->attributes & PXL_HASCHILDREN ? PXL_HASCHILDREN : PXL_HASNOCHILDREN);
-    put_name(listing, row->name.data, row->name.len);
-    put_text(listing, "\r\n");
+    uint8_t *no = listing->out.data + listing->line + strlen("* LIST (\\Has");
+
+    listing->line = SIZE_MAX;
+    if (!(listing->last.attributes & PXL_HASCHILDREN)) return;
+    listing->out.len -= strlen("No");
+    memmove(no, no + strlen("No"), (size_t)(listing->out.data + listing->out.len - no));
 }
 
 /* Is the row's mailbox the view's own, as Cyrus reads its name? */
@@ -392,10 +414,6 @@ void pxl_answer(pxl_listing *listing, pxl_answer_row *row)
     pxl_slice use, none = {NULL, 0};
 
     if (listing->failed) return;
-    if (is_ordinary(listing, row)) {
-        put_ordinary(listing, row);
-        return;
-    }
     if (row->has_subject && (row->subject.mbtype & PXL_INTERMEDIATE)) attributes |= PXL_NONEXISTENT;
     if ((attributes & PXL_NONEXISTENT) && listing->query->form != PXL_FORM_EXTENDED)
         attributes = (attributes | PXL_NOSELECT) & ~(uint32_t)PXL_NONEXISTENT;

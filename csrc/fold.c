@@ -40,6 +40,10 @@ PXL_STEP void finish_row(pxl_listing *listing)
 
     if (!last->set) return;
     last->set = false;
+    if (listing->line != SIZE_MAX) {
+        pxl_answer_end(listing);
+        return;
+    }
     if (selects(listing, PXL_RETURN_SUBSCRIBED) && !selects(listing, PXL_SELECT_SUBSCRIBED) && last->has_subject
         && pxl_listing_subscribed(listing, last->key.data, last->key.len))
         last->attributes |= last->attributes & PXL_NONEXISTENT ? PXL_CHILDINFO : PXL_SUBSCRIBED;
@@ -160,27 +164,32 @@ PXL_STEP bool hidden(const pxl_listing *listing, const pxl_event *e, const pxl_s
 
 PXL_STEP bool same_as_last(const pxl_listing *listing, const pxl_event *e)
 {
-    const pxl_answer_row *last = &listing->last;
-
-    return last->set && pxl_same(last->name.data, last->name.len, e->text, e->len);
+    return listing->last.set && pxl_same(listing->said.data, listing->said.len, e->text, e->len);
 }
 
 /* Is `text` below the row of memory? */
 PXL_STEP bool below_last(const pxl_listing *listing, const pxl_event *e)
 {
-    const pxl_answer_row *last = &listing->last;
+    const pxl_slice said = listing->said;
 
-    return last->set && e->len > last->name.len && e->text[last->name.len] == listing->view->separator
-           && !memcmp(last->name.data, e->text, last->name.len);
+    return listing->last.set && e->len > said.len && e->text[said.len] == listing->view->separator
+           && !memcmp(said.data, e->text, said.len);
 }
 
 /* Is `text` an ancestor of the row of memory? */
 PXL_STEP bool above_last(const pxl_listing *listing, const pxl_event *e)
 {
-    const pxl_answer_row *last = &listing->last;
+    const pxl_slice said = listing->said;
 
-    return last->set && e->len < last->name.len && last->name.data[e->len] == listing->view->separator
-           && !memcmp(last->name.data, e->text, e->len);
+    return listing->last.set && e->len < said.len && said.data[e->len] == listing->view->separator
+           && !memcmp(said.data, e->text, e->len);
+}
+
+/* Is all that will be said of the event's mailbox whether any is below it?  See list_event for what else there is. */
+PXL_STEP bool says_no_more(const pxl_listing *listing, const pxl_event *e)
+{
+    return listing->ordinary && e->exact && e->name->category != CATEGORY_ALT_INBOX
+           && !(e->subject->mbtype & PXL_INTERMEDIATE);
 }
 
 PXL_STEP bool accept(pxl_listing *listing, const pxl_event *e, const pxl_subject *subject)
@@ -188,7 +197,12 @@ PXL_STEP bool accept(pxl_listing *listing, const pxl_event *e, const pxl_subject
     if (hidden(listing, e, subject)) return false;
     if (same_as_last(listing, e) || above_last(listing, e)) return false;
     finish_row(listing);
-    begin_row(listing, &listing->last, e, subject);
+    if (says_no_more(listing, e)) {
+        pxl_answer_begin(listing, e->text, e->len);
+    } else {
+        begin_row(listing, &listing->last, e, subject);
+        listing->said = (pxl_slice){listing->last.name.data, listing->last.name.len};
+    }
     return true;
 }
 

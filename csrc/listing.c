@@ -8,6 +8,7 @@
  *     asked.c      rows that wait for STATUS and METADATA, which the caller knows
  */
 #include <stdlib.h>
+#include <string.h>
 
 #include "listing.h"
 
@@ -118,6 +119,7 @@ static void reset(pxl_listing *listing, const pxl_view *view, const pxl_query *q
     listing->uses = listing->resuming = listing->finished = listing->saw_alt = listing->last.set = false;
     listing->kept_len = listing->kept_at = listing->kept_text.len = 0;
     listing->others_known = false;
+    listing->line = SIZE_MAX;
     pxl_waiting_forget(listing);
     for (size_t i = 0; i < sizeof listing->heads / sizeof *listing->heads; i++) listing->heads[i].len = 0;
 }
@@ -145,11 +147,25 @@ int pxl_listing_start(pxl_listing *listing, const pxl_plan *plan, const pxl_quer
     return PXL_OK;
 }
 
+/* Forget what the piece before had; a line that may still change was no part of it. */
+static void begin_piece(pxl_listing *listing)
+{
+    const size_t given = pxl_answered(listing), kept = listing->out.len - given;
+
+    if (kept) {
+        memmove(listing->out.data, listing->out.data + given, kept);
+        listing->said.data -= given;
+        listing->line = 0;
+    }
+    listing->out.len = kept;
+    listing->numbers.len = 0;
+}
+
 int pxl_listing_run(pxl_listing *listing, size_t limit)
 {
     int result;
 
-    listing->out.len = listing->numbers.len = 0;
+    begin_piece(listing);
     result = pxl_passes_walk(listing, limit);
     if (result == PXL_OK && selects(listing, PXL_SELECT_RECURSIVEMATCH)) result = pxl_recursive_answer(listing, limit);
     if (result >= 0) pxl_waiting_answer(listing);
@@ -165,7 +181,7 @@ void pxl_slice_point(pxl_slice *slice, const uint8_t *data, size_t len)
 
 pxl_slice pxl_listing_output(const pxl_listing *listing)
 {
-    return (pxl_slice){listing->out.data, listing->out.len};
+    return (pxl_slice){listing->out.data, pxl_answered(listing)};
 }
 
 pxl_slice pxl_listing_numbers(const pxl_listing *listing)

@@ -213,6 +213,9 @@ struct pxl_listing {
     size_t shared;           /* octets of it that the key before had, too */
 
     pxl_answer_row last;     /* the one row of memory that decides flags */
+    pxl_slice said;          /* its external name, while it is set */
+    size_t line;             /* where in `out` its line stands already, and then `last` has its attributes alone; or
+                              * SIZE_MAX */
     pxl_kept *kept;          /* RECURSIVEMATCH: every event, sorted at the end; else see subscribed.c */
     size_t kept_len, kept_cap, kept_at;
     pxl_bytes kept_text;     /* their names and keys */
@@ -331,6 +334,16 @@ void pxl_kept_forget(pxl_listing *listing, size_t most);
 
 /* ---- answer.c */
 
+/* Make a row of this name the one of memory, of which nothing is to be said but whether any is below it: its line is
+ * written, and can still be put right ... */
+void pxl_answer_begin(pxl_listing *listing, const uint8_t *text, size_t len);
+/* ... until this. */
+void pxl_answer_end(pxl_listing *listing);
+/* Octets of the answer that stay as they are. */
+static inline size_t pxl_answered(const pxl_listing *listing)
+{
+    return listing->line < listing->out.len ? listing->line : listing->out.len;
+}
 /* Decide the row's last flags, and write it, let it wait, or drop it. */
 void pxl_answer(pxl_listing *listing, pxl_answer_row *row);
 /* Write a row whose attributes are decided, with what the caller told of it. */

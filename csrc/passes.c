@@ -419,7 +419,7 @@ static int walk(pxl_listing *listing, size_t pass, size_t limit)
     while (more && pxl_merge_take(listing, key, &subject)) {
         if (listing->shared < p.len && !pxl_starts(key, subject.key_len, p.text, p.len)) break;
         if (PASS[pass].exact && subject.key_len != p.len) break;
-        if (listing->out.len >= limit) {
+        if (pxl_answered(listing) >= limit) {
             listing->resume.len = 0;
             if (!pxl_bytes_add(&listing->resume, key, subject.key_len)) {
                 pxl_listing_fail(listing, PXL_E_MEMORY, "out of memory");

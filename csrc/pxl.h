@@ -479,7 +479,8 @@ int pxl_listing_start(pxl_listing *listing, const pxl_plan *plan, const pxl_quer
  * PXL_MORE the same call goes on; the blocks may meanwhile be those of a later snapshot if
  * pxl_listing_rewind was called. */
 int pxl_listing_run(pxl_listing *listing, size_t limit);
-/* What run has written since it was called, and with PXL_OUTPUT_ITEMS four u32 for each row. */
+/* What the last run has finished of the answer, and with PXL_OUTPUT_ITEMS four u32 for each row.  A line that may still
+ * change comes with the next piece. */
 pxl_slice pxl_listing_output(const pxl_listing *listing);
 pxl_slice pxl_listing_numbers(const pxl_listing *listing);
 /* Forget every block: the next run asks fetch for each again. */
