@@ -19,12 +19,12 @@ from typing import Any, Final
 from pyxlist.config import Config
 from pyxlist.errors import PyxlistError
 from pyxlist.index import companions
-from pyxlist.index.build import is_vacant
 from pyxlist.index.checkpoint import keep_settled
 from pyxlist.index.env import Store
 from pyxlist.index.layout import LOOKUP, unpack_meta
 from pyxlist.index.opening import open_store
 from pyxlist.index.subscriptions import SubscriptionFile, find_files
+from pyxlist.index.workplace import is_vacant
 from pyxlist.index.writing import write
 from pyxlist.names import octets_of
 

@@ -20,13 +20,14 @@ from pyxlist.config import Config
 from pyxlist.cyrusdb import Source
 from pyxlist.cyruslog import LOG_FORMATS, Header, Log, has_changed, is_wholly_marked
 from pyxlist.errors import CorruptSourceError, GapError, StoreError, UnsupportedSourceError
-from pyxlist.index.build import BuildReport, build, is_vacant
+from pyxlist.index.build import BuildReport, build
 from pyxlist.index.checkpoint import Checkpoint, read_checkpoint
 from pyxlist.index.durability import Durability
 from pyxlist.index.env import Store
 from pyxlist.index.opening import open_store
 from pyxlist.index.replay import Replayed, replay
 from pyxlist.index.rescan import forget_rescan, read_rescan
+from pyxlist.index.workplace import is_vacant
 from pyxlist.index.writing import write
 
 __all__ = ["FollowReport", "Follower"]

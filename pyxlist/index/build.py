@@ -8,15 +8,10 @@ what differs, so its readers go on with the old state until the new one is whole
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import errno
-import fcntl
-import glob
 import os
 import pathlib
 import secrets
-import shutil
 import time
 from collections.abc import Iterator
 from typing import Any, Final
@@ -27,7 +22,7 @@ from pyxlist._pxl import ffi, lib
 from pyxlist.ahead import made_ahead
 from pyxlist.config import Config
 from pyxlist.cyrusdb import Losses, Progress, Source, keys_found, losses_of, open_source, raise_core_error
-from pyxlist.errors import CorruptSourceError, StoreError, StoreFullError
+from pyxlist.errors import CorruptSourceError
 from pyxlist.index import companions
 from pyxlist.index.checkpoint import write_checkpoint
 from pyxlist.index.compare import Comparison, Told
@@ -37,10 +32,11 @@ from pyxlist.index.layout import iter_blocks, pack_meta, unpack_meta
 from pyxlist.index.opening import open_store
 from pyxlist.index.rows import new_inversion
 from pyxlist.index.stretches import put_digests, read_stretches, seed_of
+from pyxlist.index.workplace import is_vacant, place_of, publish, workplace
 from pyxlist.index.write import apply_changes
 from pyxlist.index.writing import write
 
-__all__ = ["BuildReport", "build", "is_vacant"]
+__all__ = ["BuildReport", "build"]
 
 _BATCH_RECORDS: Final = 8192
 _BATCH_BYTES: Final = 1 << 22
@@ -98,7 +94,7 @@ def build(
     index that cannot be written.
     """
     started = time.monotonic()
-    path = _place_of(index_path)
+    path = place_of(index_path)
     if not isinstance(config, Config | None):
         raise TypeError(f"config: expected a Config, got {type(config).__name__}")
     beside = companions.Companions(subscriptions, annotations, groups)
@@ -121,25 +117,6 @@ def build(
     return dataclasses.replace(report, seconds=time.monotonic() - started, index_bytes=size)
 
 
-def _place_of(index_path: str | os.PathLike[str]) -> pathlib.Path:
-    """Where the index stands or is to stand: what a link leads to, and a path that ends in a name."""
-    path = pathlib.Path(index_path)
-    return path.resolve() if path.is_symlink() or path.name in ("", "..") else path
-
-
-def is_vacant(path: pathlib.Path) -> bool:
-    """Nothing stands there, or an empty directory.  Raises StoreError for anything that is no index."""
-    if not path.exists():
-        return True
-    if not path.is_dir():
-        raise StoreError("is not a directory", path=path, remedy="choose another place for the index")
-    with os.scandir(path) as items:
-        names = {item.name for item in items}
-    if names and "data.mdb" not in names:
-        raise StoreError("is neither empty nor an index", path=path, remedy="choose another place for the index")
-    return not names
-
-
 # --- from nothing ---
 
 
@@ -151,7 +128,7 @@ def _create(
     beside: companions.Companions,
     told: Told,
 ) -> BuildReport:
-    with _workplace(path) as fresh:
+    with workplace(path) as fresh:
         store = create_store(fresh)
         try:
             build_id = pack_meta(secrets.token_bytes(8))
@@ -169,66 +146,8 @@ def _create(
             raise store.translate(error) from error
         finally:
             store.close()
-        _publish(fresh, path)
+        publish(fresh, path)
     return _report("create", header, counts, (counts["mailboxes"], 0, 0), outcome)
-
-
-@contextlib.contextmanager
-def _workplace(path: pathlib.Path) -> Iterator[pathlib.Path]:
-    """A directory beside `path` to build in: locked while in use, and removed if not published."""
-    _sweep(path)
-    fresh = path.parent / f".{path.name}.building-{secrets.token_hex(6)}"
-    try:
-        _make_directory(fresh, path)
-        with open(fresh / "building.lock", "w", encoding="ascii") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield fresh
-    except OSError as error:
-        raise StoreFullError(f"cannot be written: {error.strerror}", path=path) from error
-    except StoreError as error:
-        # Nobody knows the workplace, and it is gone when this is read.
-        error.path = os.fspath(path)
-        raise
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
-
-
-def _make_directory(fresh: pathlib.Path, path: pathlib.Path) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        fresh.mkdir()
-    except OSError as error:
-        raise StoreError(
-            f"cannot be created: {error.strerror}", path=path, remedy="check the parent directory"
-        ) from error
-
-
-def _sweep(path: pathlib.Path) -> None:
-    """Remove what builds that died have left: directories whose lock nobody holds."""
-    for left in path.parent.glob(f".{glob.escape(path.name)}.building-*"):
-        with contextlib.suppress(OSError), open(left / "building.lock", encoding="ascii") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            shutil.rmtree(left, ignore_errors=True)
-
-
-def _publish(fresh: pathlib.Path, path: pathlib.Path) -> None:
-    (fresh / "building.lock").unlink()
-    _sync_directory(fresh)
-    try:
-        fresh.rename(path)
-    except OSError as error:
-        taken = error.errno in (errno.ENOTEMPTY, errno.EEXIST)
-        remedy = "run the build again" if taken else "give a new directory below it"
-        raise StoreError(f"cannot be put in place: {error.strerror}", path=path, remedy=remedy) from error
-    _sync_directory(path.parent)
-
-
-def _sync_directory(path: pathlib.Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _fill(store: Store, inversion: Any, reader: Any, header: Source, told: Told) -> None:

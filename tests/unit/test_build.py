@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import pathlib
+from typing import Any
 
 import pytest
 
@@ -156,13 +158,36 @@ def test_long_names_and_identifiers(tmp_path: pathlib.Path) -> None:
 
 
 def test_leftovers_of_dead_builds_are_swept(tmp_path: pathlib.Path) -> None:
-    """A directory that a killed build left beside the index is gone after the next one."""
-    left = tmp_path / ".index.building-deadbeef"
-    left.mkdir()
-    (left / "building.lock").write_text("")
+    """A directory that a killed build left beside the index is gone after the next one; that of a live one is not."""
+    left, empty, alive = (tmp_path / f".index.building-{name}" for name in ("deadbeef", "0", "1"))
+    for place in (left, empty, alive):
+        place.mkdir()
     (left / "data.mdb").write_bytes(b"half")
+    (alive / "data.mdb").write_bytes(b"half")
+    lock = os.open(alive, os.O_RDONLY)
+    fcntl.flock(lock, fcntl.LOCK_EX)
     build(tmp_path, WORLD)
-    assert not left.exists()
+    assert not left.exists() and not empty.exists()
+    assert (alive / "data.mdb").exists()
+    os.close(lock)
+
+
+def test_a_workplace_that_is_swept_before_it_is_locked(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another build may take a directory that was just made for a dead one's: then another one is made."""
+    made, mkdir = [], pathlib.Path.mkdir
+
+    def swept(self: pathlib.Path, *arguments: Any, **named: Any) -> None:
+        mkdir(self, *arguments, **named)
+        if ".building-" in self.name:
+            made.append(self)
+            if len(made) == 1:
+                self.rmdir()
+
+    monkeypatch.setattr(pathlib.Path, "mkdir", swept)
+    build(tmp_path, WORLD)
+    assert len(made) == 2
+    with pyxlist.open(tmp_path / "index") as index:
+        assert list(index.check()) == []
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
@@ -212,6 +237,5 @@ def test_a_name_with_glob_characters_is_swept(tmp_path: pathlib.Path) -> None:
     """What a build that died left beside an index is removed, whatever the index is called."""
     left = tmp_path / ".in[de]x*.building-0123"
     left.mkdir()
-    (left / "building.lock").touch()
     pyxlist.build(write_flat(tmp_path / "db", WORLD), tmp_path / "in[de]x*")
     assert not left.exists()
