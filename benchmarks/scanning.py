@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -29,27 +31,30 @@ def _declarations() -> str:
     return header.split("/* cffi: begin */")[1].split("/* cffi: end */")[0]
 
 
-def compiled(folder: Path) -> Any:
-    """scan.c with the C core, compiled into `folder`; the module."""
+@functools.cache
+def compiled() -> Any:
+    """scan.c with the C core: the module."""
     builder = cffi.FFI()
     builder.cdef(_declarations() + "\nint64_t scan_count(pxl_reader *, const char *, size_t);")
     sources = [str(path) for path in _CORE.glob("*.c")]
     scan = (Path(__file__).parent / "scan.c").read_text(encoding="utf-8")
     builder.set_source("_scan", scan, sources=sources, include_dirs=[str(_CORE)],
                        extra_compile_args=["-O3", "-std=c11"])  # fmt: skip
-    spec = importlib.util.spec_from_file_location("_scan", builder.compile(tmpdir=str(folder)))
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    # Setuptools as Python 3.11 brings it remembers directories it made, so none may get the name of one that is gone.
+    with tempfile.TemporaryDirectory() as folder:
+        spec = importlib.util.spec_from_file_location("_scan", builder.compile(tmpdir=folder))
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
     return module
 
 
 class Scan:
     """A source in memory, scanned by every question."""
 
-    def __init__(self, folder: Path, source: Path) -> None:
-        self._module = compiled(folder)
+    def __init__(self, source: Path) -> None:
+        self._module = compiled()
         self._image = read_image(source)
 
     def count(self, user: str) -> int:
@@ -72,7 +77,7 @@ def run(plan: Plan) -> Iterator[Result]:
 
 def _three_ways(plan: Plan, spec: WorldSpec) -> Iterator[Result]:
     users = random_users(spec, min(plan.sample, 2000))
-    scan = Scan(plan.worlds.scratch("scan"), plan.worlds.source(spec))
+    scan = Scan(plan.worlds.source(spec))
     peer = SqliteIndex.build(plan.worlds.scratch("sqlite-list"), plan.worlds.source(spec))
     with pyxlist.open(plan.worlds.index(spec)) as index:
         views = [index.view(user) for user in users]
