@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import platform
@@ -79,7 +80,9 @@ def _worst(results: list[Result]) -> list[Result]:
     return sorted(barred, key=lambda result: result.ratio, reverse=True)[:_FEW_LINES]
 
 
+@functools.cache
 def _commit() -> str:
+    """What was measured, as it was before the plots and the table of the README were written."""
     here = Path(__file__).parent
     run = subprocess.run(
         ["git", "describe", "--always", "--dirty"], cwd=here, capture_output=True, text=True, check=False
