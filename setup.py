@@ -16,7 +16,15 @@ def beside_lmdb(name: str) -> Extension:
     )
 
 
+NAMED = Extension(
+    "pyxlist._named",
+    ["pyxlist/_named.c"],
+    extra_compile_args=["-O3", "-std=c11", "-fvisibility=hidden"],
+    define_macros=[("Py_LIMITED_API", "0x030b0000")],
+    py_limited_api=True,
+)
+
 setup(
     cffi_modules=["csrc/ffi_build.py:ffibuilder"],
-    ext_modules=[beside_lmdb("_blocks"), beside_lmdb("_store")],
+    ext_modules=[beside_lmdb("_blocks"), beside_lmdb("_store"), NAMED],
 )

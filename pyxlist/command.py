@@ -6,11 +6,11 @@ no parsing.  What a client sends never raises; it is answered BAD or NO.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple
 
 from pyxlist import acl
+from pyxlist._named import new
 from pyxlist.callbacks import MetadataCallback, StatusCallback
 from pyxlist.config import Config
 from pyxlist.entry import Entry, Mbtype
@@ -51,8 +51,6 @@ class Answer(NamedTuple):
     text: str
     untagged: bytes
 
-
-_new_answer: Final[Callable[[tuple[str, str, bytes]], Answer]] = functools.partial(tuple.__new__, Answer)
 
 Prepared = Query | Answer | NamespaceCommand | MyRightsCommand | GetAclCommand | ListRightsCommand
 
@@ -133,7 +131,7 @@ class View:
         """Answer one IMAP command without tag and CRLF, literals inline.  Raises only for a broken index."""
         prepared = self._prepare(command)
         if type(prepared) is Query:
-            return _new_answer(("OK", _COMPLETED, self._lister.answer(prepared)))
+            return new(Answer, "OK", _COMPLETED, self._lister.answer(prepared))
         if isinstance(prepared, Answer):
             return prepared
         try:

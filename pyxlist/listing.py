@@ -6,11 +6,11 @@ takes away what it wrote.
 
 from __future__ import annotations
 
-import functools
 import itertools
 from collections.abc import Callable, Iterator
 from typing import Any, Final, NamedTuple
 
+from pyxlist._named import rows
 from pyxlist._pxl import ffi, lib
 from pyxlist.acl import ANYONE, Asker, MostSpecificPolicy, Rights
 from pyxlist.callbacks import MetadataCallback, StatusCallback
@@ -76,7 +76,6 @@ class _Remembered(dict[Any, Any]):
 _rights_of: Final = _Remembered(Rights).__getitem__
 _attributes_of: Final = _Remembered(_attributes).__getitem__
 _flags_of: Final = _Remembered(lambda bits: _attributes((bits, ""))).__getitem__  # nearly no row has a use
-_new_item: Final = functools.partial(tuple.__new__, Item)
 
 
 class Lister:
@@ -247,14 +246,14 @@ class Lister:
         return Plan(wanted, self.view, self.store.tables, lists)
 
 
-def _items_of(kernel: Kernel) -> Iterator[Item]:
+def _items_of(kernel: Kernel) -> list[Item]:
     """The rows that a kernel has written; they are copied before the first is taken."""
     octets = copy_of(lib.pxl_listing_output(kernel.listing))
     numbers = memoryview(copy_of(lib.pxl_listing_numbers(kernel.listing))).cast("I")
     names, uses = _split(octets, numbers)
     bits = numbers[0::4]
     attributes = map(_attributes_of, zip(bits, uses, strict=True)) if any(uses) else map(_flags_of, bits)
-    return map(_new_item, zip(names, map(_rights_of, numbers[1::4]), attributes, strict=True))
+    return rows(Item, names, list(map(_rights_of, numbers[1::4])), list(attributes))
 
 
 def _split(octets: bytes, numbers: memoryview) -> tuple[list[str], list[str]]:

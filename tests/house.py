@@ -24,7 +24,7 @@ from typing import Final
 
 ROOT: Final = pathlib.Path(__file__).parent.parent
 GROUPS: Final = {
-    "csrc": ("csrc/*.[ch]", "pyxlist/*/*.c"),
+    "csrc": ("csrc/*.[ch]", "pyxlist/_named.c", "pyxlist/*/*.c"),
     "pyxlist": ("pyxlist/*.py",),
     "pyxlist/index": ("pyxlist/index/*.py",),
     "pyxlist/follow": ("pyxlist/follow/*.py",),
