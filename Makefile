@@ -3,7 +3,8 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
-SOURCES := $(wildcard csrc/*.c csrc/*.h csrc/ffi_build.py pyxlist/_named.c pyxlist/*/*.c) pyproject.toml setup.py
+IN_C   := $(wildcard csrc/*.c) pyxlist/_named.c $(wildcard pyxlist/*/*.c)
+SOURCES := $(IN_C) $(wildcard csrc/*.h) csrc/ffi_build.py pyproject.toml setup.py
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test differential fuzz fuzz-replay lint bench clean
@@ -37,7 +38,7 @@ lint: $(READY)  ## ruff, mypy --strict, C warnings as errors, and the numbers of
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	for file in csrc/*.c pyxlist/_named.c pyxlist/*/*.c; do \
+	for file in $(IN_C); do \
 	  $(CC) -std=c11 -O3 -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Werror -c $$file -o /dev/null \
 	    -DPy_LIMITED_API=0x030b0000 -Icsrc -isystem $$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("include"))') \
 	    || exit 1; \

@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Final
 from pyxlist.errors import StoreDamagedError
 from pyxlist.index.datafile import REBUILD
 
-__all__ = ["UNSYNCED", "Durability", "Syncer", "boot_id", "keep_mark", "refuse_unsynced"]
+__all__ = ["UNSYNCED", "Durability", "Syncer", "boot_id", "keep_mark", "refuse_unsynced", "sync_directory"]
 
 UNSYNCED: Final = "unsynced"
 _BOOT_ID: Final = pathlib.Path("/proc/sys/kernel/random/boot_id")
@@ -110,6 +110,15 @@ class Syncer:
                 self._sync(env)
 
 
+def sync_directory(path: pathlib.Path) -> None:
+    """Make durable which names a directory has."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 # A directory that is written without syncing has a mark, with the boot it was made in.  After another
 # boot nobody knows which pages have reached the disk.
 
@@ -125,11 +134,7 @@ def mark_unsynced(directory: pathlib.Path) -> None:
         file.flush()
         os.fsync(file.fileno())
     fresh.replace(directory / UNSYNCED)
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync_directory(directory)
 
 
 def clear_unsynced(directory: pathlib.Path) -> None:

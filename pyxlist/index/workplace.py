@@ -13,7 +13,8 @@ import shutil
 from collections.abc import Iterator
 
 from pyxlist.errors import StoreError, StoreFullError
-from pyxlist.index.datafile import refuse_network
+from pyxlist.index.datafile import DATA, refuse_network
+from pyxlist.index.durability import sync_directory
 
 __all__ = ["is_vacant", "place_of", "publish", "workplace"]
 
@@ -32,7 +33,7 @@ def is_vacant(path: pathlib.Path) -> bool:
         raise StoreError("is not a directory", path=path, remedy="choose another place for the index")
     with os.scandir(path) as items:
         names = {item.name for item in items}
-    if names and "data.mdb" not in names:
+    if names and DATA not in names:
         raise StoreError("is neither empty nor an index", path=path, remedy="choose another place for the index")
     return not names
 
@@ -95,25 +96,19 @@ def _sweep(path: pathlib.Path) -> None:
     for left in path.parent.glob(f".{glob.escape(path.name)}.building-*"):
         with contextlib.suppress(OSError):
             lock = _lock_directory(left)
-            shutil.rmtree(left, ignore_errors=True)
-            os.close(lock)
+            try:
+                shutil.rmtree(left, ignore_errors=True)
+            finally:
+                os.close(lock)
 
 
 def publish(fresh: pathlib.Path, path: pathlib.Path) -> None:
     """Put what was built in its place, for good.  Raises StoreError where something stands there by now."""
-    _sync_directory(fresh)
+    sync_directory(fresh)
     try:
         fresh.rename(path)
     except OSError as error:
         taken = error.errno in (errno.ENOTEMPTY, errno.EEXIST)
         remedy = "run the build again" if taken else "give a new directory below it"
         raise StoreError(f"cannot be put in place: {error.strerror}", path=path, remedy=remedy) from error
-    _sync_directory(path.parent)
-
-
-def _sync_directory(path: pathlib.Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync_directory(path.parent)

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -68,41 +68,34 @@ def test_an_error_is_raised_where_its_item_was_asked_for() -> None:
     assert used == [1]
 
 
-def test_whoever_leaves_early_waits_for_the_second_thread() -> None:
-    at_work, finished = threading.Event(), threading.Event()
-
-    def items() -> Iterator[int]:
-        yield 1
-        at_work.set()
-        time.sleep(0.1)
-        finished.set()
-        yield 2
-
-    with contextlib.suppress(OSError), made_ahead(items()) as ahead:
-        next(ahead)
-        assert at_work.wait(10)
-        raise OSError("full")
-    assert finished.is_set()
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("pyxlist-ahead")]
-
-
-def test_a_second_interrupt_does_not_cut_the_wait_short() -> None:
+def leave(reason: BaseException, meanwhile: Callable[[], object] = object) -> bool:
+    """Leave the block for this reason while the second item is being made; whether it was made to its end then."""
     at_work, finished = threading.Event(), threading.Event()
 
     def items() -> Iterator[int]:
         yield 1
         at_work.set()
         time.sleep(0.05)
-        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)  # while the main thread waits for us
+        meanwhile()
         time.sleep(0.2)
         finished.set()
         yield 2
 
-    with contextlib.suppress(KeyboardInterrupt), made_ahead(items()) as ahead:
+    with contextlib.suppress(type(reason)), made_ahead(items()) as ahead:
         next(ahead)
         assert at_work.wait(10)
-        raise KeyboardInterrupt
-    assert finished.is_set()
+        raise reason
+    return finished.is_set()
+
+
+def test_whoever_leaves_early_waits_for_the_second_thread() -> None:
+    assert leave(OSError("full"))
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("pyxlist-ahead")]
+
+
+def test_a_second_interrupt_does_not_cut_the_wait_short() -> None:
+    main = threading.main_thread().ident or 0
+    assert leave(KeyboardInterrupt(), lambda: signal.pthread_kill(main, signal.SIGINT))
 
 
 def test_without_a_thread_the_items_are_made_here(monkeypatch: pytest.MonkeyPatch) -> None:
